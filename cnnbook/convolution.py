@@ -180,9 +180,16 @@ class Geometry:
 
     Attributes
     ----------
-    stride, dilation, output : tuple of int
-    padding : tuple of (int, int), zeros before and after
-    groups : int
+    stride
+        Steps, a whole number per dimension.
+    dilation
+        Distances between weights, likewise.
+    output
+        Output sizes, likewise.
+    padding
+        The zeros before and after, per dimension.
+    groups
+        A whole number.
     """
 
     stride: tuple[int, ...]

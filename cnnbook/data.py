@@ -167,9 +167,12 @@ class Digits:
 
     Attributes
     ----------
-    images : float32 array, (N, 1, 28, 28), brightness from 0 to 1
-    labels : int64 array, (N,), the digits 0 to 9
-    source : str, where they came from
+    images
+        float32 array, (N, 1, 28, 28), brightness from 0 to 1.
+    labels
+        int64 array, (N,), the digits 0 to 9.
+    source
+        Where they came from, as text.
     """
 
     images: np.ndarray

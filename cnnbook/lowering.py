@@ -122,7 +122,7 @@ def col2im(columns, output_size, kernel_size, stride=1, padding=0, dilation=1) -
 
 # %% ../book/lowering.md #add_windows
 def add_windows(parts, size, stride, dilation) -> np.ndarray:
-    """Add parts (N, C, KH, KW, OH, OW) into images (N, C, *size), where they came from."""
+    """Add parts (N, C, KH, KW, OH, OW) into images (N, C, H, W), where they came from."""
     n, c, kh, kw, oh, ow = parts.shape
     (sh, sw), (dh, dw) = stride, dilation
     images = np.zeros((n, c, *size), parts.dtype)

@@ -56,9 +56,10 @@ class Summary:
 
     Attributes
     ----------
-    rows : tuple of (str, tuple of int, int)
-        Layer, shape of its output for one image (without the batch), parameters.
-    total : int
+    rows
+        For every layer: its name, the shape of its output for one image (without the
+        batch), and its parameters.
+    total
         All parameters.
     """
 

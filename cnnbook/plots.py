@@ -172,7 +172,7 @@ def image_grid(images, titles=None, columns: int = 10, limits=(0.0, 1.0), size: 
 
     Parameters
     ----------
-    images : array, (N, H, W)
+    images : sequence of N arrays, each (H, W); their sizes may differ
     titles : sequence of N, optional
         A line of text above each image.
     columns : int
@@ -182,7 +182,7 @@ def image_grid(images, titles=None, columns: int = 10, limits=(0.0, 1.0), size: 
     size : float
         Width of an image in inches.
     """
-    images = np.asarray(images)
+    images = [np.asarray(image) for image in images]
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height = rows * size * (1.35 if titles is not None else 1.05)
@@ -213,10 +213,9 @@ def filters(weights, titles=None, columns: int = 8):
 
 # %% ../book/plots.md #feature_maps
 def feature_maps(maps, titles=None, columns: int = 8):
-    """Draw the channels of one image's feature maps, (C, H, W), each on its own scale."""
-    maps = np.asarray(maps)
-    if maps.ndim != 3:
-        raise ValueError(f"maps: needs shape (C, H, W), got {maps.shape}")
+    """Draw feature maps, (C, H, W) or a list of (H, W), each on its own scale."""
+    if any(np.ndim(image) != 2 for image in maps):
+        raise ValueError("maps: needs shape (C, H, W), or a list of arrays (H, W)")
     return image_grid(maps, titles, columns, limits=None, size=0.9)
 
 # %% ../book/plots.md #predictions

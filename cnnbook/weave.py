@@ -360,6 +360,7 @@ def build(root=".") -> int:
     profile = Path(environment["IPYTHONDIR"]) / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG, encoding="utf-8")
+    shutil.rmtree(root / "_build" / "html" / "reports", ignore_errors=True)
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(root / "book")]
     command += ["--path-output", str(root), "--config", str(root / "_config.yml")]
