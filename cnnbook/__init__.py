@@ -32,7 +32,9 @@ PUBLIC = {
 }
 
 # %% ../book/front_door.md #_HOMES
-_HOMES = {name: home for home, names in PUBLIC.items() for name in names.split()}
+_HOMES = {
+    name: home for home, names in PUBLIC.items() for name in names.split()
+}
 
 # %% ../book/front_door.md #__getattr__
 def __getattr__(name: str):
@@ -51,7 +53,9 @@ def __getattr__(name: str):
 # %% ../book/front_door.md #__dir__
 def __dir__() -> list[str]:
     """List what can be asked for, so that completion finds it."""
-    return sorted([*globals(), *_HOMES, *PUBLIC, "backprop", "plots", "pooling", "weave"])
+    return sorted(
+        [*globals(), *_HOMES, *PUBLIC, "backprop", "plots", "pooling", "weave"]
+    )
 
 # %% ../book/front_door.md #__all__
 __all__ = ["__version__", *_HOMES]

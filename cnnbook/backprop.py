@@ -35,7 +35,10 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     dy, x, weight = float_arrays(dy=dy, x=x, weight=weight)
     g = conv_geometry(x, weight, None, stride, padding, dilation, groups, 2)
     check_upstream(dy, (*x.shape[:-3], len(weight), *g.output))
-    images, upstream = x.reshape(-1, *x.shape[-3:]), dy.reshape(-1, *dy.shape[-3:])
+    images, upstream = (
+        x.reshape(-1, *x.shape[-3:]),
+        dy.reshape(-1, *dy.shape[-3:]),
+    )
     padded = pad(images, g.padding)
     filters, channels, kh, kw = weight.shape
     (sh, sw), (dh, dw) = g.stride, g.dilation
@@ -57,7 +60,9 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
 def check_upstream(dy, shape) -> None:
     """Raise a ValueError unless the upstream gradient has the shape of the output."""
     if dy.shape != tuple(shape):
-        raise ValueError(f"dy: needs the output's shape {tuple(shape)}, got {dy.shape}")
+        raise ValueError(
+            f"dy: needs the output's shape {tuple(shape)}, got {dy.shape}"
+        )
 
 # %% ../book/backprop.md #crop
 def crop(x, padding) -> np.ndarray:
@@ -86,14 +91,25 @@ def conv1d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     check_upstream(dy, (*x.shape[:-2], len(weight), *g.output))
     padded = np.pad(x, ((0, 0),) * (x.ndim - 1) + g.padding)
     dx, dweight, dbias = conv2d_backward(
-        dy[..., None, :], padded[..., None, :], weight[:, :, None],
-        (1, *g.stride), 0, (1, *g.dilation), g.groups,
+        dy[..., None, :],
+        padded[..., None, :],
+        weight[:, :, None],
+        (1, *g.stride),
+        0,
+        (1, *g.dilation),
+        g.groups,
     )
     before, after = g.padding[0]
-    return dx[..., 0, before : padded.shape[-1] - after], dweight[:, :, 0], dbias
+    return (
+        dx[..., 0, before : padded.shape[-1] - after],
+        dweight[:, :, 0],
+        dbias,
+    )
 
 # %% ../book/backprop.md #max_pool2d_backward
-def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False) -> np.ndarray:
+def max_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+) -> np.ndarray:
     """Return the gradient of max pooling, in loops; a tie goes to the first pixel.
 
     Parameters
@@ -113,22 +129,34 @@ def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, 
         Naming the argument, what it got and what it needs.
     """
     dy, x = float_arrays(dy=dy, x=x)
-    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
+    geometry = pool_geometry(
+        x, kernel_size, stride, padding, dilation, ceil_mode
+    )
     (kh, kw), (sh, sw), (ph, pw), (dh, dw), output = geometry
     check_upstream(dy, (*x.shape[:-2], *output))
-    padded = pool_pad(x, *geometry, value=-np.inf)
+    padded = pool_pad(x, geometry, -np.inf)
     dpadded = np.zeros_like(padded)
     for place in np.ndindex(*dy.shape):
         *image, i, j = place
         rows = slice(i * sh, i * sh + dh * (kh - 1) + 1, dh)
         columns = slice(j * sw, j * sw + dw * (kw - 1) + 1, dw)
         window = padded[(*image, rows, columns)]
-        u, v = np.unravel_index(np.argmax(window), window.shape)  # the first maximum
+        u, v = np.unravel_index(
+            np.argmax(window), window.shape
+        )  # the first maximum
         dpadded[(*image, i * sh + u * dh, j * sw + v * dw)] += dy[place]
     return dpadded[..., ph : ph + x.shape[-2], pw : pw + x.shape[-1]]
 
 # %% ../book/backprop.md #avg_pool2d_backward
-def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True) -> np.ndarray:
+def avg_pool2d_backward(
+    dy,
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+) -> np.ndarray:
     """Return the gradient of average pooling, in loops.
 
     Parameters
@@ -151,7 +179,7 @@ def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=Fa
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
     (kh, kw), (sh, sw), (ph, pw), _, output = geometry
     check_upstream(dy, (*x.shape[:-2], *output))
-    dpadded = np.zeros_like(pool_pad(x, *geometry, value=0.0))
+    dpadded = np.zeros_like(pool_pad(x, geometry, 0.0))
     counts = window_counts(x.shape[-2:], geometry, count_include_pad)
     for i, j in np.ndindex(*output):
         share = dy[..., i, j, None, None] / counts[i, j]

@@ -32,7 +32,9 @@ def correlate1d(a, kernel, mode: str = "full") -> np.ndarray:
     """
     a, kernel = float_arrays(a=a, kernel=kernel)
     if a.ndim != 1 or kernel.ndim != 1:
-        raise ValueError(f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}")
+        raise ValueError(
+            f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}"
+        )
     return correlate2d(a[None], kernel[None], mode)[0]
 
 # %% ../book/convolution.md #correlate2d
@@ -65,7 +67,9 @@ def correlate2d(a, kernel, mode: str = "full") -> np.ndarray:
     if mode not in margins:
         raise ValueError(f"mode: needs 'full', 'same' or 'valid', got {mode!r}")
     if mode == "valid" and (kh > h or kw > w):
-        raise ValueError(f"kernel: {kernel.shape} does not fit into a {a.shape} array")
+        raise ValueError(
+            f"kernel: {kernel.shape} does not fit into a {a.shape} array"
+        )
     a = np.pad(a, margins[mode])
     y = np.zeros((a.shape[0] - kh + 1, a.shape[1] - kw + 1), a.dtype)
     for i, j in np.ndindex(*y.shape):
@@ -80,7 +84,9 @@ def convolve1d(a, kernel, mode: str = "full") -> np.ndarray:
     """
     a, kernel = float_arrays(a=a, kernel=kernel)
     if a.ndim != 1 or kernel.ndim != 1:
-        raise ValueError(f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}")
+        raise ValueError(
+            f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}"
+        )
     return convolve2d(a[None], kernel[None], mode)[0]
 
 # %% ../book/convolution.md #convolve2d
@@ -117,13 +123,21 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
     TypeError, ValueError
         Naming the argument; also if the kernel is larger than the padded input.
     """
-    single = all(isinstance(v, str) or np.ndim(v) == 0 for v in (size, kernel_size, stride, padding, dilation))
+    single = all(
+        isinstance(v, str) or np.ndim(v) == 0
+        for v in (size, kernel_size, stride, padding, dilation)
+    )
     sizes = as_sizes(size, "size", 2)
     kernels = as_sizes(kernel_size, "kernel_size", 2)
-    strides, dilations = as_sizes(stride, "stride", 2), as_sizes(dilation, "dilation", 2)
+    strides, dilations = (
+        as_sizes(stride, "stride", 2),
+        as_sizes(dilation, "dilation", 2),
+    )
     margins = as_padding(padding, kernels, strides, dilations)
     output = []
-    for n, k, s, d, (before, after) in zip(sizes, kernels, strides, dilations, margins, strict=True):
+    for n, k, s, d, (before, after) in zip(
+        sizes, kernels, strides, dilations, margins, strict=True
+    ):
         room = n + before + after - d * (k - 1) - 1
         if room < 0:
             raise ValueError(
@@ -134,7 +148,9 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
     return output[0] if single else tuple(output)
 
 # %% ../book/convolution.md #as_sizes
-def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ...]:
+def as_sizes(
+    value, name: str, dimensions: int, least: int = 1
+) -> tuple[int, ...]:
     """Return `value`, an int or one int per dimension, as a tuple of ints.
 
     Raises
@@ -143,10 +159,19 @@ def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ..
         If it is something else, or smaller than `least`; the message begins with `name`.
     """
     try:
-        many = isinstance(value, tuple | list | np.ndarray) and np.ndim(value) > 0
-        if any(isinstance(v, bool | np.bool_) for v in (value if many else (value,))):
+        many = (
+            isinstance(value, tuple | list | np.ndarray) and np.ndim(value) > 0
+        )
+        if any(
+            isinstance(v, bool | np.bool_)
+            for v in (value if many else (value,))
+        ):
             raise TypeError
-        values = tuple(index(v) for v in value) if many else (index(value),) * dimensions
+        values = (
+            tuple(index(v) for v in value)
+            if many
+            else (index(value),) * dimensions
+        )
     except TypeError:
         raise TypeError(f"{name}: needs whole numbers, got {value!r}") from None
     if len(values) != dimensions:
@@ -156,7 +181,9 @@ def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ..
     return values
 
 # %% ../book/convolution.md #as_padding
-def as_padding(padding, kernel, stride, dilation) -> tuple[tuple[int, int], ...]:
+def as_padding(
+    padding, kernel, stride, dilation
+) -> tuple[tuple[int, int], ...]:
     """Return zeros (before, after) for each dimension, from an int, a pair or a word.
 
     Raises
@@ -166,12 +193,21 @@ def as_padding(padding, kernel, stride, dilation) -> tuple[tuple[int, int], ...]
     """
     if isinstance(padding, str):
         if padding not in ("valid", "same"):
-            raise ValueError(f"padding: needs numbers, 'valid' or 'same', got {padding!r}")
+            raise ValueError(
+                f"padding: needs numbers, 'valid' or 'same', got {padding!r}"
+            )
         if padding == "same" and max(stride) > 1:
-            raise ValueError(f"padding: 'same' needs stride 1, got stride {stride}")
-        totals = [d * (k - 1) * (padding == "same") for k, d in zip(kernel, dilation, strict=True)]
+            raise ValueError(
+                f"padding: 'same' needs stride 1, got stride {stride}"
+            )
+        totals = [
+            d * (k - 1) * (padding == "same")
+            for k, d in zip(kernel, dilation, strict=True)
+        ]
         return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((p, p) for p in as_sizes(padding, "padding", len(kernel), least=0))
+    return tuple(
+        (p, p) for p in as_sizes(padding, "padding", len(kernel), least=0)
+    )
 
 # %% ../book/convolution.md #Geometry
 @dataclass(frozen=True)
@@ -199,7 +235,9 @@ class Geometry:
     output: tuple[int, ...]
 
 # %% ../book/convolution.md #conv_geometry
-def conv_geometry(x, weight, bias, stride, padding, dilation, groups, dimensions) -> Geometry:
+def conv_geometry(
+    x, weight, bias, stride, padding, dilation, groups, dimensions
+) -> Geometry:
     """Check a convolution's arguments, and return where its kernel is laid.
 
     Parameters
@@ -215,13 +253,19 @@ def conv_geometry(x, weight, bias, stride, padding, dilation, groups, dimensions
     """
     axes = "L" if dimensions == 1 else "H, W"
     if x.ndim not in (dimensions + 1, dimensions + 2):
-        raise ValueError(f"x: needs shape (N, C, {axes}) or (C, {axes}), got {x.shape}")
+        raise ValueError(
+            f"x: needs shape (N, C, {axes}) or (C, {axes}), got {x.shape}"
+        )
     if weight.ndim != dimensions + 2 or 0 in weight.shape[2:]:
-        raise ValueError(f"weight: needs shape (F, C // groups, K{axes.replace(' ', ' K')}), got {weight.shape}")
+        raise ValueError(
+            f"weight: needs shape (F, C // groups, K{axes.replace(' ', ' K')}), got {weight.shape}"
+        )
     (groups,) = as_sizes(groups, "groups", 1)
     channels, filters = x.shape[-dimensions - 1], weight.shape[0]
     if channels % groups or filters % groups:
-        raise ValueError(f"groups: {groups} must divide the {channels} input channels and the {filters} filters")
+        raise ValueError(
+            f"groups: {groups} must divide the {channels} input channels and the {filters} filters"
+        )
     if weight.shape[1] != channels // groups:
         raise ValueError(
             f"weight: has {weight.shape[1]} channels per filter, but x has {channels} "
@@ -233,7 +277,9 @@ def conv_geometry(x, weight, bias, stride, padding, dilation, groups, dimensions
     strides = as_sizes(stride, "stride", dimensions)
     dilations = as_sizes(dilation, "dilation", dimensions)
     margins = as_padding(padding, kernel, strides, dilations)
-    padded = [n + sum(m) for n, m in zip(x.shape[-dimensions:], margins, strict=True)]
+    padded = [
+        n + sum(m) for n, m in zip(x.shape[-dimensions:], margins, strict=True)
+    ]
     output = tuple(
         conv_output_size(n, k, s, 0, d)
         for n, k, s, d in zip(padded, kernel, strides, dilations, strict=True)
@@ -258,17 +304,27 @@ def pad(x, padding, value: float = 0.0) -> np.ndarray:
     """
     (x,) = float_arrays(x=x)
     if x.ndim < 2:
-        raise ValueError(f"x: needs at least two axes (..., H, W), got shape {x.shape}")
+        raise ValueError(
+            f"x: needs at least two axes (..., H, W), got shape {x.shape}"
+        )
     if np.ndim(padding) == 2:
-        margins = tuple(as_sizes(margin, "padding", 2, least=0) for margin in padding)
+        margins = tuple(
+            as_sizes(margin, "padding", 2, least=0) for margin in padding
+        )
         if len(margins) != 2:
-            raise ValueError(f"padding: needs a margin for two axes, got {padding!r}")
+            raise ValueError(
+                f"padding: needs a margin for two axes, got {padding!r}"
+            )
     else:
-        margins = tuple((p, p) for p in as_sizes(padding, "padding", 2, least=0))
+        margins = tuple(
+            (p, p) for p in as_sizes(padding, "padding", 2, least=0)
+        )
     return np.pad(x, ((0, 0),) * (x.ndim - 2) + margins, constant_values=value)
 
 # %% ../book/convolution.md #conv2d
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> np.ndarray:
+def conv2d(
+    x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+) -> np.ndarray:
     """Convolve images with filters (cross-correlation), eq. (conv2d), in loops.
 
     Parameters
@@ -291,12 +347,16 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> n
     """
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 2)
-    padded = pad(x if x.ndim == 4 else x[None], g.padding)  # (N, C, H + 2p, W + 2p)
+    padded = pad(
+        x if x.ndim == 4 else x[None], g.padding
+    )  # (N, C, H + 2p, W + 2p)
     filters, channels, kh, kw = weight.shape
     (sh, sw), (dh, dw) = g.stride, g.dilation
     y = np.zeros((len(padded), filters, *g.output), x.dtype)
     for n, f, i, j in np.ndindex(*y.shape):
-        first = f // (filters // groups) * channels  # of the channels in f's group
+        first = (
+            f // (filters // groups) * channels
+        )  # of the channels in f's group
         window = padded[
             n,
             first : first + channels,
@@ -309,7 +369,9 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> n
     return y if x.ndim == 4 else y[0]
 
 # %% ../book/convolution.md #conv1d
-def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> np.ndarray:
+def conv1d(
+    x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+) -> np.ndarray:
     """Convolve signals with filters (cross-correlation), eq. (conv1d), in loops.
 
     Parameters
@@ -332,7 +394,13 @@ def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> n
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 1)
     signals = np.pad(x, ((0, 0),) * (x.ndim - 1) + g.padding)
     y = conv2d(
-        signals[..., None, :], weight[:, :, None], bias, (1, *g.stride), 0, (1, *g.dilation), g.groups
+        signals[..., None, :],
+        weight[:, :, None],
+        bias,
+        (1, *g.stride),
+        0,
+        (1, *g.dilation),
+        g.groups,
     )
     return y[..., 0, :]
 

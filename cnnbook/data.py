@@ -42,9 +42,13 @@ def float_arrays(**arrays) -> list:
         try:
             array = np.asarray(value)
         except ValueError as error:
-            raise TypeError(f"{name}: rows of different lengths; {error}") from error
+            raise TypeError(
+                f"{name}: rows of different lengths; {error}"
+            ) from error
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}: needs real numbers, got dtype {array.dtype}")
+            raise TypeError(
+                f"{name}: needs real numbers, got dtype {array.dtype}"
+            )
         whole = array.dtype.kind in "biu"
         converted[name] = array.astype(np.float64) if whole else array
     dtype = np.result_type(*converted.values()) if converted else np.float64
@@ -80,11 +84,15 @@ def from_idx(content: bytes, name: str = "content") -> np.ndarray:
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] == 0:
         found = content[:4].hex(" ") or "nothing"
-        raise ValueError(f"{name}: not an IDX file of bytes; it starts with {found}")
+        raise ValueError(
+            f"{name}: not an IDX file of bytes; it starts with {found}"
+        )
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:
-        raise ValueError(f"{name}: truncated inside its header ({len(content)} bytes)")
+        raise ValueError(
+            f"{name}: truncated inside its header ({len(content)} bytes)"
+        )
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     expected = start + math.prod(shape)
     if len(content) != expected:
@@ -111,7 +119,9 @@ def read_idx(path) -> np.ndarray:
         try:
             content = gzip.decompress(content)
         except (EOFError, zlib.error, OSError) as error:
-            raise ValueError(f"{path}: corrupt or truncated gzip file; {error}") from error
+            raise ValueError(
+                f"{path}: corrupt or truncated gzip file; {error}"
+            ) from error
     return from_idx(content, str(path))
 
 # %% ../book/data.md #MNIST_FILES
@@ -142,7 +152,9 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
     checksums : the MD5 of each file's uncompressed content (hex)
     """
     if images.ndim != 3 or images.shape[1:] != (28, 28):
-        raise ValueError(f"{names[0]}: images are (N, 28, 28), got {images.shape}")
+        raise ValueError(
+            f"{names[0]}: images are (N, 28, 28), got {images.shape}"
+        )
     if labels.ndim != 1:
         raise ValueError(f"{names[1]}: labels are (N,), got {labels.shape}")
     if len(images) != len(labels):
@@ -153,7 +165,9 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
         raise ValueError(
             f"{names[1]}: label {labels[wrong[0]]} at position {wrong[0]}, not a digit 0-9"
         )
-    for name, array, expected in zip(names, (images, labels), checksums, strict=True):
+    for name, array, expected in zip(
+        names, (images, labels), checksums, strict=True
+    ):
         found = hashlib.md5(to_idx(array), usedforsecurity=False).hexdigest()
         if found != expected:
             raise ValueError(
@@ -195,7 +209,9 @@ class Digits:
 # %% ../book/data.md #to_digits
 def to_digits(images, labels, source: str) -> Digits:
     """Turn bytes, (N, 28, 28) and (N,), into :py:class:`Digits`."""
-    scaled = images[:, None].astype(np.float32) / np.float32(255)  # (N, 1, 28, 28)
+    scaled = images[:, None].astype(np.float32) / np.float32(
+        255
+    )  # (N, 1, 28, 28)
     return Digits(scaled, labels.astype(np.int64), source)
 
 # %% ../book/data.md #read_folder
@@ -218,13 +234,17 @@ def read_folder(folder, checksums=MNIST_FILES) -> tuple[Digits, Digits]:
         candidates = [p / f for p in places for f in (name, f"{name}.gz")]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
-            raise FileNotFoundError(f"{folder}: has neither {name} nor {name}.gz")
+            raise FileNotFoundError(
+                f"{folder}: has neither {name} nor {name}.gz"
+            )
         paths.append(found)
     splits = []
     md5s = list(checksums.values())
     for k in (0, 2):
         images, labels = read_idx(paths[k]), read_idx(paths[k + 1])
-        check_digits(images, labels, (str(paths[k]), str(paths[k + 1])), md5s[k : k + 2])
+        check_digits(
+            images, labels, (str(paths[k]), str(paths[k + 1])), md5s[k : k + 2]
+        )
         splits.append(to_digits(images, labels, str(folder)))
     return splits[0], splits[1]
 
@@ -246,14 +266,18 @@ def read_npz(path) -> tuple[Digits, Digits]:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path}: not Keras's mnist.npz; {error}") from error
-    except Exception as error:  # zipfile's own error, which it doesn't share a base with
+    except (
+        Exception
+    ) as error:  # zipfile's own error, which it doesn't share a base with
         raise ValueError(f"{path}: corrupt; {error}") from error
     md5s = list(MNIST_FILES.values())
     splits = []
     for k in (0, 2):
         names = (f"{path} ({keys[k]})", f"{path} ({keys[k + 1]})")
         if any(array.dtype != np.uint8 for array in arrays[k : k + 2]):
-            raise ValueError(f"{names[0]}: MNIST is kept as uint8, not {arrays[k].dtype}")
+            raise ValueError(
+                f"{names[0]}: MNIST is kept as uint8, not {arrays[k].dtype}"
+            )
         check_digits(arrays[k], arrays[k + 1], names, md5s[k : k + 2])
         splits.append(to_digits(arrays[k], arrays[k + 1], str(path)))
     return splits[0], splits[1]
@@ -261,7 +285,9 @@ def read_npz(path) -> tuple[Digits, Digits]:
 # %% ../book/data.md #cache_folder
 def cache_folder() -> Path:
     """Return the folder for downloaded data: ``$CNNBOOK_CACHE``, or ``~/.cache/cnnbook``."""
-    return Path(os.environ.get("CNNBOOK_CACHE") or Path.home() / ".cache" / "cnnbook")
+    return Path(
+        os.environ.get("CNNBOOK_CACHE") or Path.home() / ".cache" / "cnnbook"
+    )
 
 # %% ../book/data.md #download_mnist
 def download_mnist(folder) -> None:
@@ -280,13 +306,16 @@ def download_mnist(folder) -> None:
         raise ModuleNotFoundError(
             'the download needs scikit-learn: pip install "cnnbook[data]"'
         ) from error
-    fetched = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff")
+    fetched = fetch_openml(
+        "mnist_784", version=1, as_frame=False, parser="liac-arff"
+    )
     pixels = np.asarray(fetched.data).astype(np.uint8).reshape(-1, 28, 28)
     labels = np.asarray(fetched.target).astype(np.uint8)
     md5s = list(MNIST_FILES.values())
     arrays = [pixels[:60000], labels[:60000], pixels[60000:], labels[60000:]]
     for k in (0, 2):
-        check_digits(*arrays[k : k + 2], ("OpenML", "OpenML"), md5s[k : k + 2])
+        names = ("OpenML", "OpenML")
+        check_digits(arrays[k], arrays[k + 1], names, md5s[k : k + 2])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in zip(MNIST_FILES, arrays, strict=True):
@@ -328,12 +357,18 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
         if not where.is_dir():
             download_mnist(where)
     if where is not None and str(where) != "sample":
-        return read_npz(where) if str(where).endswith(".npz") else read_folder(where)
+        return (
+            read_npz(where)
+            if str(where).endswith(".npz")
+            else read_folder(where)
+        )
     if where is None:
         warnings.warn(
             "using the bundled sample of MNIST; load_mnist(download=True) gets all of it",
             stacklevel=2,
         )
-    train, test = read_folder(str(files("cnnbook") / "mnist_sample"), SAMPLE_FILES)
+    train, test = read_folder(
+        str(files("cnnbook") / "mnist_sample"), SAMPLE_FILES
+    )
     name = "the sample of MNIST that cnnbook bundles"
     return replace(train, source=name), replace(test, source=name)

@@ -45,14 +45,23 @@ def numerical_gradient(f: Callable, x, epsilon: float = 1e-5) -> np.ndarray:
             x[place] = value + step
             height = np.asarray(f(x.copy()))
             if height.size != 1:
-                raise ValueError(f"f: must return one number, got shape {height.shape}")
+                raise ValueError(
+                    f"f: must return one number, got shape {height.shape}"
+                )
             heights.append(height.item())
         x[place] = value
         gradient[place] = (heights[0] - heights[1]) / (2 * epsilon)
     return gradient
 
 # %% ../book/gradcheck.md #check_gradient
-def check_gradient(f: Callable, x, gradient, tolerance: float = 1e-7, epsilon: float = 1e-5, name: str = "gradient") -> float:
+def check_gradient(
+    f: Callable,
+    x,
+    gradient,
+    tolerance: float = 1e-7,
+    epsilon: float = 1e-5,
+    name: str = "gradient",
+) -> float:
     """Compare a gradient with central differences; return max|a - n| / max|n|.
 
     Parameters
@@ -76,7 +85,9 @@ def check_gradient(f: Callable, x, gradient, tolerance: float = 1e-7, epsilon: f
     """
     gradient = np.asarray(gradient)
     if gradient.shape != np.shape(x):
-        raise ValueError(f"{name}: has shape {gradient.shape}, but x has {np.shape(x)}")
+        raise ValueError(
+            f"{name}: has shape {gradient.shape}, but x has {np.shape(x)}"
+        )
     measured = numerical_gradient(f, x, epsilon)
     if measured.size == 0:
         return 0.0
@@ -84,7 +95,10 @@ def check_gradient(f: Callable, x, gradient, tolerance: float = 1e-7, epsilon: f
     scale = np.abs(measured).max() or 1.0
     error = float(difference.max() / scale)
     if not error <= tolerance:  # so that NaN is an error, too
-        worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
+        worst = tuple(
+            int(i)
+            for i in np.unravel_index(np.argmax(difference), difference.shape)
+        )
         raise AssertionError(
             f"{name}: relative error {error:.1e} is above {tolerance:.0e}; worst at {worst}: "
             f"got {gradient[worst]:.6g}, measured {measured[worst]:.6g}"

@@ -85,7 +85,9 @@ def check_linear(x, weight, bias) -> None:
             f"got shape {x.shape}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(f"bias: needs shape {weight.shape[:1]}, got {bias.shape}")
+        raise ValueError(
+            f"bias: needs shape {weight.shape[:1]}, got {bias.shape}"
+        )
 
 # %% ../book/layers.md #linear_backward
 def linear_backward(dy, x, weight):
@@ -108,7 +110,9 @@ def linear_backward(dy, x, weight):
         raise ValueError(
             f"dy: needs the output's shape {(*x.shape[:-1], len(weight))}, got {dy.shape}"
         )
-    rows = dy.reshape(-1, dy.shape[-1]) if dy.size else dy.reshape(0, len(weight))
+    rows = (
+        dy.reshape(-1, dy.shape[-1]) if dy.size else dy.reshape(0, len(weight))
+    )
     inputs = x.reshape(len(rows), x.shape[-1])
     return dy @ weight, rows.T @ inputs, rows.sum(axis=0)
 
@@ -142,7 +146,9 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one is made of, with their names."""
-        yield from ((k, v) for k, v in vars(self).items() if isinstance(v, Layer))
+        yield from (
+            (k, v) for k, v in vars(self).items() if isinstance(v, Layer)
+        )
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield all parameters with their names, as PyTorch names them."""
@@ -220,7 +226,11 @@ def uniform(shape, inputs: int, rng) -> np.ndarray:
     rng : numpy.random.Generator, or a seed, or None for one that differs every time
     """
     bound = 1 / math.sqrt(inputs) if inputs else 0.0
-    return np.random.default_rng(rng).uniform(-bound, bound, shape).astype(np.float32)
+    return (
+        np.random.default_rng(rng)
+        .uniform(-bound, bound, shape)
+        .astype(np.float32)
+    )
 
 # %% ../book/layers.md #Conv2d
 class Conv2d(Layer):
@@ -257,7 +267,9 @@ class Conv2d(Layer):
         self.dilation = as_sizes(dilation, "dilation", 2)
         (self.groups,) = as_sizes(groups, "groups", 1)
         self.padding = padding
-        as_padding(padding, self.kernel_size, self.stride, self.dilation)  # raises
+        as_padding(
+            padding, self.kernel_size, self.stride, self.dilation
+        )  # raises
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"groups: {groups} must divide in_channels ({in_channels}) "
@@ -269,7 +281,9 @@ class Conv2d(Layer):
         shape = (self.out_channels, channels, *self.kernel_size)
         self.weight = Parameter(uniform(shape, inputs, rng))
         self.bias = (
-            Parameter(uniform((self.out_channels,), inputs, rng)) if bias else None
+            Parameter(uniform((self.out_channels,), inputs, rng))
+            if bias
+            else None
         )
 
     def forward(self, x) -> np.ndarray:
@@ -279,7 +293,9 @@ class Conv2d(Layer):
 
     def backward(self, dy) -> np.ndarray:
         x = self.remembered()
-        dx, dweight, dbias = conv2d_backward(dy, x, self.weight.data, *self.options())
+        dx, dweight, dbias = conv2d_backward(
+            dy, x, self.weight.data, *self.options()
+        )
         self.weight.grad += dweight
         if self.bias is not None:
             self.bias.grad += dbias
@@ -299,7 +315,9 @@ class Conv2d(Layer):
 class MaxPool2d(Layer):
     """Max pooling, as ``torch.nn.MaxPool2d``; see :py:func:`cnnbook.pooling.max_pool2d`."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    def __init__(
+        self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+    ):
         self.kernel_size = as_sizes(kernel_size, "kernel_size", 2)
         strides = self.kernel_size if stride is None else stride
         self.stride = as_sizes(strides, "stride", 2)
@@ -316,7 +334,13 @@ class MaxPool2d(Layer):
 
     def options(self) -> tuple:
         """Return kernel size, stride, padding, dilation and ceil_mode."""
-        return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+        return (
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+        )
 
     def __repr__(self) -> str:
         return f"MaxPool2d({self.kernel_size}, stride={self.stride})"
@@ -326,7 +350,12 @@ class AvgPool2d(Layer):
     """Average pooling, as ``torch.nn.AvgPool2d``; see :py:func:`cnnbook.pooling.avg_pool2d`."""
 
     def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+        self,
+        kernel_size,
+        stride=None,
+        padding=0,
+        ceil_mode=False,
+        count_include_pad=True,
     ):
         self.kernel_size = as_sizes(kernel_size, "kernel_size", 2)
         strides = self.kernel_size if stride is None else stride
@@ -345,7 +374,13 @@ class AvgPool2d(Layer):
     def options(self) -> tuple:
         """Return kernel size, stride, padding, ceil_mode and count_include_pad."""
         pad_counts = self.count_include_pad
-        return self.kernel_size, self.stride, self.padding, self.ceil_mode, pad_counts
+        return (
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            pad_counts,
+        )
 
     def __repr__(self) -> str:
         return f"AvgPool2d({self.kernel_size}, stride={self.stride})"
@@ -360,14 +395,22 @@ class Linear(Layer):
         rng = np.random.default_rng(rng)
         shape = (self.out_features, self.in_features)
         self.weight = Parameter(uniform(shape, self.in_features, rng))
-        self.bias = Parameter(uniform(shape[:1], self.in_features, rng)) if bias else None
+        self.bias = (
+            Parameter(uniform(shape[:1], self.in_features, rng))
+            if bias
+            else None
+        )
 
     def forward(self, x) -> np.ndarray:
         self._x = x
-        return linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+        return linear(
+            x, self.weight.data, None if self.bias is None else self.bias.data
+        )
 
     def backward(self, dy) -> np.ndarray:
-        dx, dweight, dbias = linear_backward(dy, self.remembered(), self.weight.data)
+        dx, dweight, dbias = linear_backward(
+            dy, self.remembered(), self.weight.data
+        )
         self.weight.grad += dweight
         if self.bias is not None:
             self.bias.grad += dbias
@@ -443,7 +486,9 @@ class Sequential(Layer):
         return "\n".join(["Sequential(", *lines, ")"])
 
 # %% ../book/layers.md #check_layer
-def check_layer(layer, input_shape, seed: int = 0, tolerance: float = 1e-7) -> float:
+def check_layer(
+    layer, input_shape, seed: int = 0, tolerance: float = 1e-7
+) -> float:
     """Check a layer's backward against central differences; return the largest error.
 
     Parameters
@@ -476,7 +521,11 @@ def check_layer(layer, input_shape, seed: int = 0, tolerance: float = 1e-7) -> f
             raise AssertionError(f"{type(layer).__name__} changes its input")
         errors = [
             check_gradient(
-                lambda v: np.sum(layer.forward(v) * dy), x, dx, tolerance, name="dx"
+                lambda v: np.sum(layer.forward(v) * dy),
+                x,
+                dx,
+                tolerance,
+                name="dx",
             )
         ]
         for name, p in named:

@@ -70,7 +70,9 @@ def log_softmax_backward(dy, logits) -> np.ndarray:
 def check_same(dy, y) -> None:
     """Raise a ValueError unless the upstream gradient has the shape of the output."""
     if dy.shape != y.shape:
-        raise ValueError(f"dy: needs the output's shape {y.shape}, got {dy.shape}")
+        raise ValueError(
+            f"dy: needs the output's shape {y.shape}, got {dy.shape}"
+        )
 
 # %% ../book/losses.md #check_labels
 def check_labels(labels, count: int, classes: int) -> np.ndarray:
@@ -85,7 +87,9 @@ def check_labels(labels, count: int, classes: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels: needs whole numbers, got dtype {labels.dtype}")
+        raise TypeError(
+            f"labels: needs whole numbers, got dtype {labels.dtype}"
+        )
     if labels.shape != (count,):
         raise ValueError(f"labels: needs shape ({count},), got {labels.shape}")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -112,7 +116,9 @@ def cross_entropy(logits, labels) -> float:
     """
     (logits,) = float_arrays(logits=logits)
     if logits.ndim != 2 or 0 in logits.shape:
-        raise ValueError(f"logits: needs shape (N, K), N at least 1, got {logits.shape}")
+        raise ValueError(
+            f"logits: needs shape (N, K), N at least 1, got {logits.shape}"
+        )
     labels = check_labels(labels, *logits.shape)
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
@@ -125,7 +131,9 @@ def cross_entropy_backward(logits, labels) -> np.ndarray:
     """
     (logits,) = float_arrays(logits=logits)
     if logits.ndim != 2 or 0 in logits.shape:
-        raise ValueError(f"logits: needs shape (N, K), N at least 1, got {logits.shape}")
+        raise ValueError(
+            f"logits: needs shape (N, K), N at least 1, got {logits.shape}"
+        )
     labels = check_labels(labels, *logits.shape)
     dlogits = softmax(logits)
     dlogits[np.arange(len(labels)), labels] -= 1
@@ -138,4 +146,6 @@ class CrossEntropyLoss:
 
     def __call__(self, logits, labels) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient; see :py:func:`cross_entropy`."""
-        return cross_entropy(logits, labels), cross_entropy_backward(logits, labels)
+        return cross_entropy(logits, labels), cross_entropy_backward(
+            logits, labels
+        )

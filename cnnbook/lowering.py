@@ -10,7 +10,13 @@ __all__ = ['window_view', 'im2col', 'conv2d', 'grouped_columns', 'col2im', 'add_
 import numpy as np
 
 from .backprop import check_upstream, crop
-from .convolution import as_padding, as_sizes, conv_geometry, conv_output_size, pad
+from cnnbook.convolution import (
+    as_padding,
+    as_sizes,
+    conv_geometry,
+    conv_output_size,
+    pad,
+)
 from .data import float_arrays
 from .pooling import pool_geometry, pool_pad, window_counts
 
@@ -19,7 +25,9 @@ def window_view(padded, kernel, stride, dilation) -> np.ndarray:
     """Return a read-only view (N, C, OH, OW, KH, KW) of all windows of (N, C, H, W)."""
     (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
     extent = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(2, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, extent, axis=(2, 3)
+    )
     return windows[:, :, ::sh, ::sw, ::dh, ::dw]
 
 # %% ../book/lowering.md #im2col
@@ -43,19 +51,28 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
     """
     (x,) = float_arrays(x=x)
     if x.ndim not in (3, 4):
-        raise ValueError(f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}")
-    kernel, strides = as_sizes(kernel_size, "kernel_size", 2), as_sizes(stride, "stride", 2)
+        raise ValueError(
+            f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}"
+        )
+    kernel, strides = (
+        as_sizes(kernel_size, "kernel_size", 2),
+        as_sizes(stride, "stride", 2),
+    )
     dilations = as_sizes(dilation, "dilation", 2)
     margins = as_padding(padding, kernel, strides, dilations)
     padded = pad(x if x.ndim == 4 else x[None], margins)
     output = conv_output_size(padded.shape[2:], kernel, strides, 0, dilations)
     windows = window_view(padded, kernel, strides, dilations)
     rows = padded.shape[1] * kernel[0] * kernel[1]
-    columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(len(padded), rows, output[0] * output[1])
+    columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(
+        len(padded), rows, output[0] * output[1]
+    )
     return columns if x.ndim == 4 else columns[0]
 
 # %% ../book/lowering.md #conv2d
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> np.ndarray:
+def conv2d(
+    x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+) -> np.ndarray:
     """Convolve images with filters as one matrix product, eq. (im2col).
 
     Parameters, result and errors are those of :py:func:`cnnbook.convolution.conv2d`.
@@ -63,8 +80,12 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> n
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 2)
     images = x if x.ndim == 4 else x[None]
-    columns = grouped_columns(images, weight, g)  # (N, G, C/G * KH * KW, OH * OW)
-    rows = weight.reshape(g.groups, -1, columns.shape[2])  # (G, F/G, C/G * KH * KW)
+    columns = grouped_columns(
+        images, weight, g
+    )  # (N, G, C/G * KH * KW, OH * OW)
+    rows = weight.reshape(
+        g.groups, -1, columns.shape[2]
+    )  # (G, F/G, C/G * KH * KW)
     y = np.matmul(rows, columns).reshape(len(images), len(weight), *g.output)
     if bias is not None:
         y += bias[:, None, None]
@@ -77,10 +98,14 @@ def grouped_columns(images, weight, g) -> np.ndarray:
     windows = window_view(padded, weight.shape[2:], g.stride, g.dilation)
     length = weight[0].size if len(weight) else int(np.prod(weight.shape[1:]))
     pixels = g.output[0] * g.output[1]
-    return windows.transpose(0, 1, 4, 5, 2, 3).reshape(len(images), g.groups, length, pixels)
+    return windows.transpose(0, 1, 4, 5, 2, 3).reshape(
+        len(images), g.groups, length, pixels
+    )
 
 # %% ../book/lowering.md #col2im
-def col2im(columns, output_size, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
+def col2im(
+    columns, output_size, kernel_size, stride=1, padding=0, dilation=1
+) -> np.ndarray:
     """Add columns back into images, like ``torch.nn.Fold``; the adjoint of im2col.
 
     Parameters
@@ -103,18 +128,28 @@ def col2im(columns, output_size, kernel_size, stride=1, padding=0, dilation=1) -
     """
     (columns,) = float_arrays(columns=columns)
     height, width = as_sizes(output_size, "output_size", 2)
-    kernel, strides = as_sizes(kernel_size, "kernel_size", 2), as_sizes(stride, "stride", 2)
+    kernel, strides = (
+        as_sizes(kernel_size, "kernel_size", 2),
+        as_sizes(stride, "stride", 2),
+    )
     dilations = as_sizes(dilation, "dilation", 2)
     margins = as_padding(padding, kernel, strides, dilations)
     size = (height + sum(margins[0]), width + sum(margins[1]))
     output = conv_output_size(size, kernel, strides, 0, dilations)
     area = kernel[0] * kernel[1]
-    if columns.ndim not in (2, 3) or columns.shape[-2] % area or columns.shape[-1] != output[0] * output[1]:
+    if (
+        columns.ndim not in (2, 3)
+        or columns.shape[-2] % area
+        or columns.shape[-1] != output[0] * output[1]
+    ):
         raise ValueError(
             f"columns: needs shape (N, C * {area}, {output[0] * output[1]}) for images "
             f"{height} x {width}, got {columns.shape}"
         )
-    channels, count = columns.shape[-2] // area, len(columns) if columns.ndim == 3 else 1
+    channels, count = (
+        columns.shape[-2] // area,
+        len(columns) if columns.ndim == 3 else 1,
+    )
     parts = columns.reshape(count, channels, *kernel, *output)
     images = add_windows(parts, size, strides, dilations)
     images = crop(images, margins)
@@ -128,7 +163,12 @@ def add_windows(parts, size, stride, dilation) -> np.ndarray:
     images = np.zeros((n, c, *size), parts.dtype)
     for u, v in np.ndindex(kh, kw):
         top, left = u * dh, v * dw
-        images[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw] += parts[:, :, u, v]
+        images[
+            :,
+            :,
+            top : top + sh * (oh - 1) + 1 : sh,
+            left : left + sw * (ow - 1) + 1 : sw,
+        ] += parts[:, :, u, v]
     return images
 
 # %% ../book/lowering.md #conv2d_backward
@@ -147,16 +187,25 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     filters = len(weight) // g.groups
     upstream = dy.reshape(n, g.groups, filters, pixels)
     rows = weight.reshape(g.groups, filters, length)
-    dweight = np.matmul(upstream, columns.swapaxes(2, 3)).sum(axis=0)  # (G, F/G, length)
-    dcolumns = np.matmul(rows.swapaxes(1, 2), upstream)  # (N, G, length, OH * OW)
+    dweight = np.matmul(upstream, columns.swapaxes(2, 3)).sum(
+        axis=0
+    )  # (G, F/G, length)
+    dcolumns = np.matmul(
+        rows.swapaxes(1, 2), upstream
+    )  # (N, G, length, OH * OW)
     parts = dcolumns.reshape(n, images.shape[1], *weight.shape[2:], *g.output)
-    size = [s + sum(margin) for s, margin in zip(x.shape[-2:], g.padding, strict=True)]
+    size = [
+        s + sum(margin)
+        for s, margin in zip(x.shape[-2:], g.padding, strict=True)
+    ]
     dx = crop(add_windows(parts, size, g.stride, g.dilation), g.padding)
     dbias = dy.reshape(n, len(weight), pixels).sum(axis=(0, 2))
     return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias
 
 # %% ../book/lowering.md #conv1d
-def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> np.ndarray:
+def conv1d(
+    x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+) -> np.ndarray:
     """Convolve signals with filters as one matrix product.
 
     Parameters, result and errors are those of :py:func:`cnnbook.convolution.conv1d`.
@@ -164,7 +213,15 @@ def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> n
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 1)
     signals = np.pad(x, ((0, 0),) * (x.ndim - 1) + g.padding)[..., None, :]
-    lines = conv2d(signals, weight[:, :, None], bias, (1, *g.stride), 0, (1, *g.dilation), g.groups)
+    lines = conv2d(
+        signals,
+        weight[:, :, None],
+        bias,
+        (1, *g.stride),
+        0,
+        (1, *g.dilation),
+        g.groups,
+    )
     return lines[..., 0, :]
 
 # %% ../book/lowering.md #conv1d_backward
@@ -179,7 +236,13 @@ def conv1d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     check_upstream(dy, (*x.shape[:-2], len(weight), *g.output))
     signals = np.pad(x, ((0, 0),) * (x.ndim - 1) + g.padding)[..., None, :]
     dx, dweight, dbias = conv2d_backward(
-        dy[..., None, :], signals, weight[:, :, None], (1, *g.stride), 0, (1, *g.dilation), g.groups
+        dy[..., None, :],
+        signals,
+        weight[:, :, None],
+        (1, *g.stride),
+        0,
+        (1, *g.dilation),
+        g.groups,
     )
     before = g.padding[0][0]
     return dx[..., 0, before : before + x.shape[-1]], dweight[:, :, 0], dbias
@@ -197,14 +260,18 @@ def pool_slices(geometry):
         )
 
 # %% ../book/lowering.md #max_pool2d
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False) -> np.ndarray:
+def max_pool2d(
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+) -> np.ndarray:
     """Return the maximum of each window, over strided slices.
 
     Parameters, result and errors are those of :py:func:`cnnbook.pooling.max_pool2d`.
     """
     (x,) = float_arrays(x=x)
-    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
-    padded = pool_pad(x, *geometry, value=-np.inf)
+    geometry = pool_geometry(
+        x, kernel_size, stride, padding, dilation, ceil_mode
+    )
+    padded = pool_pad(x, geometry, -np.inf)
     places = pool_slices(geometry)
     y = padded[next(places)].copy()
     for place in places:
@@ -212,18 +279,24 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     return y
 
 # %% ../book/lowering.md #max_pool2d_backward
-def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False) -> np.ndarray:
+def max_pool2d_backward(
+    dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
+) -> np.ndarray:
     """Return the gradient of max pooling, over strided slices; ties go to the first.
 
     Parameters, result and errors are those of
     :py:func:`cnnbook.backprop.max_pool2d_backward`.
     """
     dy, x = float_arrays(dy=dy, x=x)
-    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
-    check_upstream(dy, (*x.shape[:-2], *geometry[4]))
-    padded = pool_pad(x, *geometry, value=-np.inf)
+    geometry = pool_geometry(
+        x, kernel_size, stride, padding, dilation, ceil_mode
+    )
+    check_upstream(dy, (*x.shape[:-2], *geometry.output))
+    padded = pool_pad(x, geometry, -np.inf)
     y = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-    unknown = np.isnan(y)  # a NaN wins its window, and equals nothing, not even itself
+    unknown = np.isnan(
+        y
+    )  # a NaN wins its window, and equals nothing, not even itself
     dpadded = np.zeros_like(padded)
     taken = np.zeros(y.shape, bool)
     for place in pool_slices(geometry):
@@ -231,19 +304,28 @@ def max_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, dilation=1, 
         won &= ~taken
         taken |= won
         dpadded[place] += np.where(won, dy, dy.dtype.type(0))
-    top, left = geometry[2]
+    top, left = geometry.padding
     return dpadded[..., top : top + x.shape[-2], left : left + x.shape[-1]]
 
 # %% ../book/lowering.md #avg_pool2d
-def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True) -> np.ndarray:
+def avg_pool2d(
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+) -> np.ndarray:
     """Return the mean of each window, over strided slices.
 
     Parameters, result and errors are those of :py:func:`cnnbook.pooling.avg_pool2d`.
     """
     (x,) = float_arrays(x=x)
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
-    padded = pool_pad(x, *geometry, value=0.0)
-    counts = window_counts(x.shape[-2:], geometry, count_include_pad).astype(x.dtype)
+    padded = pool_pad(x, geometry, 0.0)
+    counts = window_counts(x.shape[-2:], geometry, count_include_pad).astype(
+        x.dtype
+    )
     places = pool_slices(geometry)
     y = padded[next(places)].copy()
     for place in places:
@@ -251,7 +333,15 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     return y / counts
 
 # %% ../book/lowering.md #avg_pool2d_backward
-def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True) -> np.ndarray:
+def avg_pool2d_backward(
+    dy,
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+) -> np.ndarray:
     """Return the gradient of average pooling, over strided slices.
 
     Parameters, result and errors are those of
@@ -259,10 +349,12 @@ def avg_pool2d_backward(dy, x, kernel_size, stride=None, padding=0, ceil_mode=Fa
     """
     dy, x = float_arrays(dy=dy, x=x)
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
-    check_upstream(dy, (*x.shape[:-2], *geometry[4]))
-    share = dy / window_counts(x.shape[-2:], geometry, count_include_pad).astype(dy.dtype)
-    dpadded = np.zeros_like(pool_pad(x, *geometry, value=0.0))
+    check_upstream(dy, (*x.shape[:-2], *geometry.output))
+    share = dy / window_counts(
+        x.shape[-2:], geometry, count_include_pad
+    ).astype(dy.dtype)
+    dpadded = np.zeros_like(pool_pad(x, geometry, 0.0))
     for place in pool_slices(geometry):
         dpadded[place] += share
-    top, left = geometry[2]
+    top, left = geometry.padding
     return dpadded[..., top : top + x.shape[-2], left : left + x.shape[-1]]

@@ -19,7 +19,9 @@ def as_classes(values, name: str) -> np.ndarray:
     """
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name}: needs shape (N,), N at least 1, got {array.shape}")
+        raise ValueError(
+            f"{name}: needs shape (N,), N at least 1, got {array.shape}"
+        )
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: needs whole numbers, got dtype {array.dtype}")
     if array.min() < 0:
@@ -41,7 +43,9 @@ def accuracy(y_true, y_pred) -> float:
     """
     y_true, y_pred = as_classes(y_true, "y_true"), as_classes(y_pred, "y_pred")
     if len(y_true) != len(y_pred):
-        raise ValueError(f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels")
+        raise ValueError(
+            f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels"
+        )
     return float(np.mean(y_true == y_pred))
 
 # %% ../book/metrics.md #confusion_matrix
@@ -61,11 +65,15 @@ def confusion_matrix(y_true, y_pred, classes: int | None = None) -> np.ndarray:
     """
     y_true, y_pred = as_classes(y_true, "y_true"), as_classes(y_pred, "y_pred")
     if len(y_true) != len(y_pred):
-        raise ValueError(f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels")
+        raise ValueError(
+            f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels"
+        )
     largest = int(max(y_true.max(), y_pred.max()))
     classes = largest + 1 if classes is None else classes
     if largest >= classes:
-        raise ValueError(f"classes: {classes} are too few for class number {largest}")
+        raise ValueError(
+            f"classes: {classes} are too few for class number {largest}"
+        )
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (y_true, y_pred), 1)
     return matrix

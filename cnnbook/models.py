@@ -42,7 +42,8 @@ def small_convnet(rng=None) -> Sequential:
         ReLU(),
         Linear(128, 10, rng=rng),
     )
-    return he_normal(model, rng)
+    he_normal(model, rng)
+    return model
 
 # %% ../book/models.md #parameter_count
 def parameter_count(model: Layer) -> int:
@@ -89,10 +90,15 @@ def summary(model: Layer, input_shape) -> Summary:
     """
     x = np.zeros((1, *input_shape), np.float32)
     rows = []
-    for k, layer in enumerate(model if isinstance(model, Sequential) else [model]):
+    layers = model.layers if isinstance(model, Sequential) else [model]
+    for k, layer in enumerate(layers):
         try:
             x = layer(x)
         except ValueError as error:
-            raise ValueError(f"layer {k}, {layer!r}, can't take {x.shape}: {error}") from error
-        rows.append((repr(layer).split("\n")[0], x.shape[1:], parameter_count(layer)))
+            raise ValueError(
+                f"layer {k}, {layer!r}, can't take {x.shape}: {error}"
+            ) from error
+        rows.append(
+            (repr(layer).split("\n")[0], x.shape[1:], parameter_count(layer))
+        )
     return Summary(tuple(rows), parameter_count(model))

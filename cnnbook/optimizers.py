@@ -34,7 +34,9 @@ class Optimizer:
             raise ValueError("parameters: there are none to optimize")
         for p in self.parameters:
             if not isinstance(p, Parameter):
-                raise TypeError(f"parameters: needs Parameters, got {type(p).__name__}")
+                raise TypeError(
+                    f"parameters: needs Parameters, got {type(p).__name__}"
+                )
         self.lr = at_least_zero(lr, "lr")
         self.steps = 0
 
@@ -65,7 +67,9 @@ def at_least_zero(value, name: str, below: float = np.inf) -> float:
     if isinstance(value, str) or np.ndim(value) != 0:
         raise TypeError(f"{name}: needs a number, got {value!r}")
     if not 0 <= value < below:
-        raise ValueError(f"{name}: must be from 0 to below {below}, got {value!r}")
+        raise ValueError(
+            f"{name}: must be from 0 to below {below}, got {value!r}"
+        )
     return float(value)
 
 # %% ../book/optimizers.md #SGD
@@ -82,7 +86,9 @@ class SGD(Optimizer):
     weight_decay : float
     """
 
-    def __init__(self, parameters, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+    def __init__(
+        self, parameters, lr, momentum=0.0, nesterov=False, weight_decay=0.0
+    ):
         super().__init__(parameters, lr)
         self.momentum = at_least_zero(momentum, "momentum", below=1)
         self.weight_decay = at_least_zero(weight_decay, "weight_decay")
@@ -117,7 +123,12 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0
+        self,
+        parameters,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
     ):
         super().__init__(parameters, lr)
         if np.shape(betas) != (2,):

@@ -10,6 +10,7 @@ __all__ = ['INK', 'LINES', 'STYLE', 'Figure', 'styled', 'new_figure', 'number_gr
 # %% ../book/plots.md #imports
 import functools
 import io
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ LINES = [
 ]
 
 # %% ../book/plots.md #STYLE
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -82,10 +83,14 @@ def styled(draw):
     return wrapper
 
 # %% ../book/plots.md #new_figure
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options
+):
     """Return a figure, `width` by `height` inches, and a flat list of its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    return figure, list(
+        figure.subplots(rows, columns, squeeze=False, **options).flat
+    )
 
 # %% ../book/plots.md #number_grids
 @styled
@@ -109,14 +114,18 @@ def number_grids(grids, highlight=None, shade=False, between="", cell=0.5):
     -------
     Figure
     """
-    grids = {title: np.atleast_2d(np.asarray(grid)) for title, grid in grids.items()}
+    grids = {
+        title: np.atleast_2d(np.asarray(grid)) for title, grid in grids.items()
+    }
     sizes = [grid.shape for grid in grids.values()]
     gap = 1.4
     width = sum(columns for _, columns in sizes) + gap * (len(sizes) - 1)
     height = max(rows for rows, _ in sizes)
     figure = Figure(figsize=(cell * width, cell * (height + 0.9)))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.85), aspect="equal")
+    axes.set(
+        xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.85), aspect="equal"
+    )
     axes.axis("off")
     left = 0.0
     for k, (title, grid) in enumerate(grids.items()):
@@ -125,10 +134,23 @@ def number_grids(grids, highlight=None, shade=False, between="", cell=0.5):
         if highlight and title in highlight:
             marked[highlight[title]] = True
         draw_grid(axes, grid, left, top, marked, shade, 20 * cell)
-        axes.text(left + grid.shape[1] / 2, top - 0.25, title, ha="center", va="bottom")
+        axes.text(
+            left + grid.shape[1] / 2,
+            top - 0.25,
+            title,
+            ha="center",
+            va="bottom",
+        )
         left += grid.shape[1]
         if k < len(between):
-            axes.text(left + gap / 2, height / 2, between[k], ha="center", va="center", fontsize=18)
+            axes.text(
+                left + gap / 2,
+                height / 2,
+                between[k],
+                ha="center",
+                va="center",
+                fontsize=18,
+            )
         left += gap
     return figure
 
@@ -137,15 +159,29 @@ def draw_grid(axes, grid, left, top, marked, shade, size) -> None:
     """Draw one matrix into `axes`, its corner at (left, top), one unit per cell."""
     for (i, j), value in np.ndenumerate(grid):
         grey = str(float(np.clip(value, 0, 1))) if shade else "none"
-        square = Rectangle((left + j, top + i), 1, 1, facecolor=grey, edgecolor=INK, lw=0.6)
+        square = Rectangle(
+            (left + j, top + i), 1, 1, facecolor=grey, edgecolor=INK, lw=0.6
+        )
         axes.add_patch(square)
         ink = INK if not shade else ("white" if value < 0.5 else "black")
         weight = "bold" if marked[i, j] else "normal"
         place = (left + j + 0.5, top + i + 0.52)
-        axes.text(*place, number_text(value), ha="center", va="center", color=ink, weight=weight, fontsize=size)
+        axes.text(
+            *place,
+            number_text(value),
+            ha="center",
+            va="center",
+            color=ink,
+            weight=weight,
+            fontsize=size,
+        )
     for i, j in zip(*np.nonzero(marked), strict=True):
         colour = LINES[1][0]
-        axes.add_patch(Rectangle((left + j, top + i), 1, 1, facecolor=colour, alpha=0.18, lw=0))
+        axes.add_patch(
+            Rectangle(
+                (left + j, top + i), 1, 1, facecolor=colour, alpha=0.18, lw=0
+            )
+        )
         sides = {
             (-1, 0): ((0, 1), (0, 0)),
             (1, 0): ((0, 1), (1, 1)),
@@ -156,7 +192,12 @@ def draw_grid(axes, grid, left, top, marked, shade, size) -> None:
             a, b = i + di, j + dj
             inside = 0 <= a < marked.shape[0] and 0 <= b < marked.shape[1]
             if not (inside and marked[a, b]):
-                axes.plot([left + j + x for x in xs], [top + i + y for y in ys], color=colour, lw=2.4)
+                axes.plot(
+                    [left + j + x for x in xs],
+                    [top + i + y for y in ys],
+                    color=colour,
+                    lw=2.4,
+                )
 
 # %% ../book/plots.md #number_text
 def number_text(value) -> str:
@@ -167,7 +208,13 @@ def number_text(value) -> str:
 
 # %% ../book/plots.md #image_grid
 @styled
-def image_grid(images, titles=None, columns: int = 10, limits=(0.0, 1.0), size: float = 0.75):
+def image_grid(
+    images,
+    titles=None,
+    columns: int = 10,
+    limits=(0.0, 1.0),
+    size: float = 0.75,
+):
     """Draw grey images in rows.
 
     Parameters
@@ -207,7 +254,9 @@ def filters(weights, titles=None, columns: int = 8):
     """
     weights = np.asarray(weights)
     if weights.ndim != 4 or weights.shape[1] != 1:
-        raise ValueError(f"weights: needs shape (F, 1, KH, KW), got {weights.shape}")
+        raise ValueError(
+            f"weights: needs shape (F, 1, KH, KW), got {weights.shape}"
+        )
     largest = float(np.abs(weights).max()) or 1.0
     return image_grid(weights[:, 0], titles, columns, (-largest, largest))
 
@@ -215,12 +264,16 @@ def filters(weights, titles=None, columns: int = 8):
 def feature_maps(maps, titles=None, columns: int = 8):
     """Draw feature maps, (C, H, W) or a list of (H, W), each on its own scale."""
     if any(np.ndim(image) != 2 for image in maps):
-        raise ValueError("maps: needs shape (C, H, W), or a list of arrays (H, W)")
+        raise ValueError(
+            "maps: needs shape (C, H, W), or a list of arrays (H, W)"
+        )
     return image_grid(maps, titles, columns, limits=None, size=0.9)
 
 # %% ../book/plots.md #predictions
 @styled
-def predictions(images, labels, predicted, columns: int = 10, size: float = 0.75):
+def predictions(
+    images, labels, predicted, columns: int = 10, size: float = 0.75
+):
     """Draw images with what they are and what they were taken for.
 
     Parameters
@@ -233,15 +286,37 @@ def predictions(images, labels, predicted, columns: int = 10, size: float = 0.75
     figure = image_grid(images, [""] * len(images), columns, size=size)
     for axis, true, guess in zip(figure.axes, labels, predicted, strict=False):
         right = true == guess
-        axis.set_title(f"{true} ✓" if right else f"{true}, not {guess} ✗", fontsize=9, pad=3, weight="normal" if right else "bold")
+        axis.set_title(
+            f"{true} ✓" if right else f"{true}, not {guess} ✗",
+            fontsize=9,
+            pad=3,
+            weight="normal" if right else "bold",
+        )
         if not right:
-            frame = Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, edgecolor=LINES[1][0], lw=3, clip_on=False)
+            frame = Rectangle(
+                (0, 0),
+                1,
+                1,
+                transform=axis.transAxes,
+                fill=False,
+                edgecolor=LINES[1][0],
+                lw=3,
+                clip_on=False,
+            )
             axis.add_patch(frame)
     return figure
 
 # %% ../book/plots.md #curves
 @styled
-def curves(lines, xlabel="", ylabel="", logx=False, logy=False, size=(6.0, 3.2), marks=True):
+def curves(
+    lines,
+    xlabel="",
+    ylabel="",
+    logx=False,
+    logy=False,
+    size=(6.0, 3.2),
+    marks=True,
+):
     """Draw labelled lines, told apart by mark and dash as well as by colour.
 
     Parameters
@@ -251,7 +326,15 @@ def curves(lines, xlabel="", ylabel="", logx=False, logy=False, size=(6.0, 3.2),
     figure, (axis,) = new_figure(*size)
     for k, (label, (x, y)) in enumerate(lines.items()):
         colour, mark, dash = LINES[k % len(LINES)]
-        axis.plot(x, y, color=colour, marker=mark if marks else None, ls=dash, ms=4, label=label)
+        axis.plot(
+            x,
+            y,
+            color=colour,
+            marker=mark if marks else None,
+            ls=dash,
+            ms=4,
+            label=label,
+        )
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if logx:
         axis.set_xscale("log")
@@ -274,11 +357,21 @@ def training_curves(history):
     """
     figure, axes = new_figure(8.0, 3.0, 1, 2)
     for axis, what in zip(axes, ("loss", "accuracy"), strict=True):
-        for k, (key, label) in enumerate(((what, "training"), (f"valid_{what}", "validation"))):
+        for k, (key, label) in enumerate(
+            ((what, "training"), (f"valid_{what}", "validation"))
+        ):
             if values := history.get(key):
                 colour, mark, dash = LINES[k]
                 epochs = range(1, len(values) + 1)
-                axis.plot(epochs, values, color=colour, marker=mark, ls=dash, ms=4, label=label)
+                axis.plot(
+                    epochs,
+                    values,
+                    color=colour,
+                    marker=mark,
+                    ls=dash,
+                    ms=4,
+                    label=label,
+                )
         axis.set(xlabel="epoch", ylabel=what)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend()
@@ -290,8 +383,15 @@ def bars(values, xlabel="", form="{:.3g}", log=False):
     """Draw labelled horizontal bars with their values written beside them."""
     figure, (axis,) = new_figure(6.0, 0.45 * len(values) + 0.8)
     names = list(values)[::-1]
-    drawn = axis.barh(names, [values[name] for name in names], color=LINES[0][0], height=0.6)
-    axis.bar_label(drawn, [form.format(values[name]) for name in names], padding=4, color=INK)
+    drawn = axis.barh(
+        names, [values[name] for name in names], color=LINES[0][0], height=0.6
+    )
+    axis.bar_label(
+        drawn,
+        [form.format(values[name]) for name in names],
+        padding=4,
+        color=INK,
+    )
     axis.set(xlabel=xlabel)
     axis.margins(x=0.15)
     if log:
@@ -304,9 +404,12 @@ def histograms(samples, xlabel="", bins=41, columns=4):
     """Draw one histogram for each labelled sample, on common axes."""
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
-    figure, axes = new_figure(2.1 * columns, 1.7 * rows, rows, columns, sharex=True)
+    figure, axes = new_figure(
+        2.1 * columns, 1.7 * rows, rows, columns, sharex=True
+    )
     pooled = np.concatenate([np.ravel(values) for values in samples.values()])
-    edges = np.linspace(*np.percentile(pooled, [0.5, 99.5]), bins)
+    low, high = np.percentile(pooled, [0.5, 99.5])
+    edges = np.linspace(float(low), float(high), bins)
     for axis, (label, values) in zip(axes, samples.items(), strict=False):
         axis.hist(np.ravel(values), bins=edges, color=LINES[0][0])
         axis.set_title(label)
@@ -328,12 +431,29 @@ def paths(function, walks, xlim, ylim, levels=14):
     walks : dict of str to array, (steps, 2)
     """
     figure, (axis,) = new_figure(6.0, 3.6)
-    x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
-    axis.contour(x, y, function(x, y), levels=levels, colors=INK, linewidths=0.6, alpha=0.7)
+    across, up = (np.linspace(low, high, 200) for low, high in (xlim, ylim))
+    x, y = np.meshgrid(across, up)
+    axis.contour(
+        x,
+        y,
+        function(x, y),
+        levels=levels,
+        colors=INK,
+        linewidths=0.6,
+        alpha=0.7,
+    )
     for k, (label, walk) in enumerate(walks.items()):
         colour, mark, dash = LINES[k % len(LINES)]
         walk = np.asarray(walk)
-        axis.plot(*walk.T, color=colour, marker=mark, ls=dash, ms=4, lw=1.4, label=label)
+        axis.plot(
+            *walk.T,
+            color=colour,
+            marker=mark,
+            ls=dash,
+            ms=4,
+            lw=1.4,
+            label=label,
+        )
     axis.set(xlim=xlim, ylim=ylim)
     axis.legend(loc="upper right")
     return figure
@@ -344,19 +464,41 @@ def confusion_matrix(matrix, names=None):
     """Draw a confusion matrix, true classes in rows; each cell carries its count."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"matrix: needs a square matrix, got shape {matrix.shape}")
+        raise ValueError(
+            f"matrix: needs a square matrix, got shape {matrix.shape}"
+        )
     classes = len(matrix)
-    names = list(names) if names is not None else [str(k) for k in range(classes)]
+    names = (
+        list(names) if names is not None else [str(k) for k in range(classes)]
+    )
     figure, (axis,) = new_figure(0.5 * classes + 0.8, 0.5 * classes + 0.6)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     for (i, j), count in np.ndenumerate(matrix):
         strength = 0.75 * float(share[i, j]) ** 0.5
-        square = Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=LINES[0][0], alpha=strength, lw=0)
+        square = Rectangle(
+            (j - 0.5, i - 0.5),
+            1,
+            1,
+            facecolor=LINES[0][0],
+            alpha=strength,
+            lw=0,
+        )
         axis.add_patch(square)
         weight = "bold" if i == j else "normal"
-        axis.text(j, i, str(count) if count else "·", ha="center", va="center", color=INK if strength < 0.4 else "white", weight=weight, fontsize=9)
+        axis.text(
+            j,
+            i,
+            str(count) if count else "·",
+            ha="center",
+            va="center",
+            color=INK if strength < 0.4 else "white",
+            weight=weight,
+            fontsize=9,
+        )
     ticks = range(classes)
-    axis.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
+    axis.set(
+        xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal"
+    )
     axis.set_xticks(ticks, names)
     axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted", ylabel="true")
@@ -378,11 +520,17 @@ def arcs(names, links):
     figure, (axis,) = new_figure(8.5, 4.2)
     place = {name: k for k, name in enumerate(names)}
     turn = np.linspace(0, np.pi, 60)
-    for k, (start, end) in enumerate(sorted(links, key=lambda link: place[link[0]])):
+    for start, end in sorted(links, key=lambda link: place[link[0]]):
         a, b = place[start], place[end]
         colour, _, dash = LINES[place[start] % len(LINES)]
         middle, radius = (a + b) / 2, abs(a - b) / 2
-        axis.plot(middle + radius * np.cos(turn), radius * np.sin(turn), color=colour, ls=dash, lw=1)
+        axis.plot(
+            middle + radius * np.cos(turn),
+            radius * np.sin(turn),
+            color=colour,
+            ls=dash,
+            lw=1,
+        )
     axis.plot(range(len(names)), [0] * len(names), "o", color=INK, ms=5)
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axis.set_yticks([])

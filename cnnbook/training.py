@@ -61,7 +61,9 @@ def batches(
         If `batch_size` is no whole number of at least 1.
     """
     if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(f"batch_size: needs a whole number from 1, got {batch_size!r}")
+        raise ValueError(
+            f"batch_size: needs a whole number from 1, got {batch_size!r}"
+        )
     count = len(images)
     order = np.arange(count) if rng is None else rng.permutation(count)
     for start in range(0, count, int(batch_size)):
@@ -73,7 +75,9 @@ def logits_of(model, images, batch_size: int = 256) -> np.ndarray:
     """Return the model's outputs for images, (N, K), computed in evaluation mode."""
     images = np.asarray(images)
     if images.ndim == 0 or len(images) == 0:
-        raise ValueError(f"images: needs a batch (N, ...), got shape {images.shape}")
+        raise ValueError(
+            f"images: needs a batch (N, ...), got shape {images.shape}"
+        )
     was_training = model.training
     model.eval()
     try:
@@ -183,7 +187,9 @@ def fit(
         total, right = 0.0, 0
         steps = batches(images, labels, batch_size, rng)
         count = math.ceil(len(images) / batch_size)
-        for k, (x, y) in enumerate(watched(steps, count, epoch, epochs, progress)):
+        for k, (x, y) in enumerate(
+            watched(steps, count, epoch, epochs, progress)
+        ):
             logits = model(x)
             value, dlogits = loss(logits, y)
             if not math.isfinite(value):
