@@ -141,8 +141,8 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
         room = n + before + after - d * (k - 1) - 1
         if room < 0:
             raise ValueError(
-                f"kernel_size: {k} (spanning {d * (k - 1) + 1} with dilation {d}) is larger "
-                f"than the padded input, {n + before + after}"
+                f"kernel_size: {k} (spanning {d * (k - 1) + 1} with dilation {d}) "
+                f"is larger than the padded input, {n + before + after}"
             )
         output.append(room // s + 1)
     return output[0] if single else tuple(output)
@@ -156,7 +156,8 @@ def as_sizes(
     Raises
     ------
     TypeError, ValueError
-        If it is something else, or smaller than `least`; the message begins with `name`.
+        If it is something else, or smaller than `least`; the message begins
+        with `name`.
     """
     try:
         many = (
@@ -258,13 +259,15 @@ def conv_geometry(
         )
     if weight.ndim != dimensions + 2 or 0 in weight.shape[2:]:
         raise ValueError(
-            f"weight: needs shape (F, C // groups, K{axes.replace(' ', ' K')}), got {weight.shape}"
+            f"weight: needs shape (F, C // groups, K{axes.replace(' ', ' K')}), "
+            f"got {weight.shape}"
         )
     (groups,) = as_sizes(groups, "groups", 1)
     channels, filters = x.shape[-dimensions - 1], weight.shape[0]
     if channels % groups or filters % groups:
         raise ValueError(
-            f"groups: {groups} must divide the {channels} input channels and the {filters} filters"
+            f"groups: {groups} must divide the {channels} input channels "
+            f"and the {filters} filters"
         )
     if weight.shape[1] != channels // groups:
         raise ValueError(

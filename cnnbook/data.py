@@ -159,11 +159,13 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
         raise ValueError(f"{names[1]}: labels are (N,), got {labels.shape}")
     if len(images) != len(labels):
         raise ValueError(
-            f"{names[1]}: {len(labels)} labels for the {len(images)} images of {names[0]}"
+            f"{names[1]}: {len(labels)} labels for the {len(images)} images "
+            f"of {names[0]}"
         )
     if (wrong := np.flatnonzero(labels > 9)).size:
         raise ValueError(
-            f"{names[1]}: label {labels[wrong[0]]} at position {wrong[0]}, not a digit 0-9"
+            f"{names[1]}: label {labels[wrong[0]]} at position {wrong[0]}, "
+            "not a digit 0-9"
         )
     for name, array, expected in zip(
         names, (images, labels), checksums, strict=True
@@ -171,7 +173,8 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
         found = hashlib.md5(to_idx(array), usedforsecurity=False).hexdigest()
         if found != expected:
             raise ValueError(
-                f"{name}: not the published file; its MD5 is {found}, expected {expected}"
+                f"{name}: not the published file; its MD5 is {found}, "
+                f"expected {expected}"
             )
 
 # %% ../book/data.md #Digits
@@ -284,7 +287,7 @@ def read_npz(path) -> tuple[Digits, Digits]:
 
 # %% ../book/data.md #cache_folder
 def cache_folder() -> Path:
-    """Return the folder for downloaded data: ``$CNNBOOK_CACHE``, or ``~/.cache/cnnbook``."""
+    """Return where downloads go: ``$CNNBOOK_CACHE``, or ``~/.cache/cnnbook``."""
     return Path(
         os.environ.get("CNNBOOK_CACHE") or Path.home() / ".cache" / "cnnbook"
     )
@@ -364,7 +367,8 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
         )
     if where is None:
         warnings.warn(
-            "using the bundled sample of MNIST; load_mnist(download=True) gets all of it",
+            "using the bundled sample of MNIST; "
+            "load_mnist(download=True) gets all of it",
             stacklevel=2,
         )
     train, test = read_folder(

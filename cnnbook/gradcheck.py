@@ -100,7 +100,8 @@ def check_gradient(
             for i in np.unravel_index(np.argmax(difference), difference.shape)
         )
         raise AssertionError(
-            f"{name}: relative error {error:.1e} is above {tolerance:.0e}; worst at {worst}: "
+            f"{name}: relative error {error:.1e} is above {tolerance:.0e}; "
+            f"worst at {worst}: "
             f"got {gradient[worst]:.6g}, measured {measured[worst]:.6g}"
         )
     return error

@@ -108,7 +108,8 @@ def linear_backward(dy, x, weight):
     check_linear(x, weight, None)
     if dy.shape != (*x.shape[:-1], len(weight)):
         raise ValueError(
-            f"dy: needs the output's shape {(*x.shape[:-1], len(weight))}, got {dy.shape}"
+            f"dy: needs the output's shape {(*x.shape[:-1], len(weight))}, "
+            f"got {dy.shape}"
         )
     rows = (
         dy.reshape(-1, dy.shape[-1]) if dy.size else dy.reshape(0, len(weight))
@@ -201,7 +202,8 @@ class Layer:
         for name, array in arrays.items():
             if array.shape != own[name].data.shape:
                 raise ValueError(
-                    f"state[{name!r}]: needs shape {own[name].data.shape}, got {array.shape}"
+                    f"state[{name!r}]: needs shape {own[name].data.shape}, "
+                    f"got {array.shape}"
                 )
         for name, array in arrays.items():
             own[name].data[...] = array
@@ -313,7 +315,10 @@ class Conv2d(Layer):
 
 # %% ../book/layers.md #MaxPool2d
 class MaxPool2d(Layer):
-    """Max pooling, as ``torch.nn.MaxPool2d``; see :py:func:`cnnbook.pooling.max_pool2d`."""
+    """Max pooling, as ``torch.nn.MaxPool2d``.
+
+    Parameters are those of :py:func:`cnnbook.pooling.max_pool2d`.
+    """
 
     def __init__(
         self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
@@ -347,7 +352,10 @@ class MaxPool2d(Layer):
 
 # %% ../book/layers.md #AvgPool2d
 class AvgPool2d(Layer):
-    """Average pooling, as ``torch.nn.AvgPool2d``; see :py:func:`cnnbook.pooling.avg_pool2d`."""
+    """Average pooling, as ``torch.nn.AvgPool2d``.
+
+    Parameters are those of :py:func:`cnnbook.pooling.avg_pool2d`.
+    """
 
     def __init__(
         self,

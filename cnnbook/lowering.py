@@ -157,7 +157,7 @@ def col2im(
 
 # %% ../book/lowering.md #add_windows
 def add_windows(parts, size, stride, dilation) -> np.ndarray:
-    """Add parts (N, C, KH, KW, OH, OW) into images (N, C, H, W), where they came from."""
+    """Add parts (N, C, KH, KW, OH, OW) into images (N, C, H, W), each in its place."""
     n, c, kh, kw, oh, ow = parts.shape
     (sh, sw), (dh, dw) = stride, dilation
     images = np.zeros((n, c, *size), parts.dtype)
@@ -173,7 +173,7 @@ def add_windows(parts, size, stride, dilation) -> np.ndarray:
 
 # %% ../book/lowering.md #conv2d_backward
 def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
-    """Return the gradients of a convolution as matrix products, eq. (product-gradients).
+    """Return a convolution's gradients as products, eq. (product-gradients).
 
     Parameters, result and errors are those of
     :py:func:`cnnbook.backprop.conv2d_backward`.
@@ -249,7 +249,7 @@ def conv1d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
 
 # %% ../book/lowering.md #pool_slices
 def pool_slices(geometry):
-    """Yield, in reading order, the slices that pick one place of every window at once."""
+    """Yield, in reading order, slices that pick one place of every window."""
     (kh, kw), (sh, sw), _, (dh, dw), (oh, ow) = geometry
     for u, v in np.ndindex(kh, kw):
         top, left = u * dh, v * dw

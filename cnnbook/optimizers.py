@@ -74,7 +74,7 @@ def at_least_zero(value, name: str, below: float = np.inf) -> float:
 
 # %% ../book/optimizers.md #SGD
 class SGD(Optimizer):
-    """Gradient descent with momentum, eqs. (sgd) and (momentum), as ``torch.optim.SGD``.
+    """Gradient descent with momentum, eqs. (sgd), (momentum); ``torch.optim.SGD``.
 
     Parameters
     ----------

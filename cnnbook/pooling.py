@@ -33,8 +33,8 @@ def pool_output_size(
         count -= 1
     if count < 1:
         raise ValueError(
-            f"kernel_size: {kernel} (dilation {dilation}) is larger than the padded input, "
-            f"{size + 2 * padding}"
+            f"kernel_size: {kernel} (dilation {dilation}) is larger than the "
+            f"padded input, {size + 2 * padding}"
         )
     return count
 
@@ -174,7 +174,7 @@ def avg_pool2d(
 
 # %% ../book/pooling.md #window_counts
 def window_counts(size, geometry, count_include_pad: bool) -> np.ndarray:
-    """Return how many pixels each window of an average counts, (OH, OW), whole numbers."""
+    """Return how many pixels each window of an average counts, (OH, OW)."""
     counts = []
     for n, k, s, p, _, o in zip(size, *geometry, strict=True):
         start = np.arange(o) * s - p

@@ -230,7 +230,8 @@ def watched(steps, count: int, epoch: int, epochs: int, progress: bool):
 def report(epoch: int, epochs: int, history) -> None:
     """Print one line about the epoch that has just ended."""
     last = {key: values[-1] for key, values in history.items()}
-    line = f"epoch {epoch:2d}/{epochs}  loss {last['loss']:.3f}  accuracy {last['accuracy']:.3f}"
-    if "valid_accuracy" in last:
-        line += f"  | valid loss {last['valid_loss']:.3f}  accuracy {last['valid_accuracy']:.3f}"
-    print(line, flush=True)
+    parts = [f"epoch {epoch:2d}/{epochs}"]
+    parts += [
+        f"{key.replace('_', ' ')} {value:.3f}" for key, value in last.items()
+    ]
+    print("  ".join(parts), flush=True)

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MARK', 'KERNEL_CONFIG', 'LIVE_CONFIG', 'cell_name', 'python_lines', 'read_chapter', 'is_exported', 'export_chapter',
            'toc_chapters', 'export', 'imported_modules', 'import_closure', 'file_digest', 'data_files', 'chapter_files',
-           'add_dependencies', 'mark_exports', 'ancestors', 'export_mark', 'link_listing', 'copy_mathjax',
-           'drop_scripts', 'setup', 'build_environment', 'prepare', 'build', 'live', 'chapter_notebooks', 'check',
-           'format_chapters', 'read_cells', 'main']
+           'add_dependencies', 'mark_exports', 'ancestors', 'export_mark', 'link_listing', 'copy_mathjax', 'tidy_page',
+           'setup', 'build_environment', 'prepare', 'build', 'live', 'chapter_notebooks', 'check', 'format_chapters',
+           'read_cells', 'main']
 
 # %% ../book/weave.md #imports
 import ast
@@ -233,7 +233,7 @@ def file_digest(*paths) -> str:
 
 # %% ../book/weave.md #data_files
 def data_files(lib) -> list[Path]:
-    """Return the data files that the chapters read: ``$CNNBOOK_DATA``, or the sample."""
+    """Return the data files of a build: those of ``$CNNBOOK_DATA``, or the sample."""
     folder = Path(os.environ.get("CNNBOOK_DATA") or Path(lib) / "mnist_sample")
     if not folder.exists():
         raise FileNotFoundError(
@@ -247,15 +247,16 @@ def chapter_files(path, root, text: str | None = None) -> list[Path]:
     """Return the files that a chapter's results depend on, itself not counted."""
     root = Path(root)
     lib = root / "cnnbook"
-    cells = [c for c in read_chapter(path, text).cells if c.cell_type == "code"]
-    names = set().union(
-        *(imported_modules(cell.source, lib.name) for cell in cells)
-    )
+    notebook = read_chapter(path, text)
+    cells = [c.source for c in notebook.cells if c.cell_type == "code"]
+    own = re.search(r"^#\| default_exp (\S+)", "\n".join(cells), re.MULTILINE)
+    names = set().union(*(imported_modules(cell, lib.name) for cell in cells))
     names = import_closure(names, lib)
-    files = [lib / f"{name}.py" for name in sorted(names)] + [
-        root / "requirements.txt"
-    ]
-    return files + (data_files(lib) if "data" in names else [])
+    files = [lib / f"{name}.py" for name in sorted(names)]
+    files.append(root / "requirements.txt")
+    if "data" in names or (own and own[1] == "data"):
+        files += data_files(lib)
+    return files
 
 # %% ../book/weave.md #add_dependencies
 def add_dependencies(app, docname: str, source: list[str]) -> None:
@@ -327,7 +328,8 @@ def link_listing(app, pagename, templatename, context, doctree) -> None:
     def link(match: re.Match) -> str:
         comment, chapter, name = match.groups()
         href = f"{up}{chapter}.html#{name}"
-        return f'<span class="c1" id="cell-{name}"><a href="{href}">{comment}</a></span>'
+        link = f'<a href="{href}">{comment}</a>'
+        return f'<span class="c1" id="cell-{name}">{link}</span>'
 
     pattern = r'<span class="c1">(# %% \.\./book/(\w+)\.md #(\w+))</span>'
     context["body"] = re.sub(pattern, link, context["body"])
@@ -352,9 +354,11 @@ def copy_mathjax(app, exception) -> None:
         else:
             shutil.copy2(source / part, target / part)
 
-# %% ../book/weave.md #drop_scripts
-def drop_scripts(app, pagename, templatename, context, doctree) -> None:
-    """Take the theme's unused live-code scripts off a page (``html-page-context``)."""
+# %% ../book/weave.md #tidy_page
+def tidy_page(app, pagename, templatename, context, doctree) -> None:
+    """Take unused scripts and repeated ids off a page (``html-page-context``)."""
+    repeated = r' id="(exercise|solution)-content"'
+    context["body"] = re.sub(repeated, "", context.get("body", ""))
     context["script_files"] = [
         script
         for script in context.get("script_files", [])
@@ -368,7 +372,7 @@ def setup(app) -> dict:
     app.connect("source-read", add_dependencies)
     app.connect("doctree-read", mark_exports)
     app.connect("html-page-context", link_listing, priority=900)
-    app.connect("html-page-context", drop_scripts, priority=900)
+    app.connect("html-page-context", tidy_page, priority=900)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True}
 
@@ -419,7 +423,7 @@ def prepare(root) -> dict[str, str]:
 
 # %% ../book/weave.md #build
 def build(root=".") -> int:
-    """Build the website into ``_build/html``; return the exit status (0 if it is clean)."""
+    """Build the website into ``_build/html``; return 0 if it is clean."""
     root = Path(root).resolve()
     environment = prepare(root)
     shutil.rmtree(root / "_build" / "html" / "reports", ignore_errors=True)
@@ -490,7 +494,7 @@ def live(root=".") -> int:
 
 # %% ../book/weave.md #chapter_notebooks
 def chapter_notebooks(root) -> dict[Path, Path]:
-    """Write every chapter as a notebook into ``_build/check``; return chapter: notebook."""
+    """Write each chapter as a notebook into ``_build/check``; return where."""
     import nbformat
 
     folder = Path(root) / "_build" / "check"

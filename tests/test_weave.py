@@ -1,0 +1,296 @@
+"""The bridge from chapters to package and site, on a small book."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnbook import weave
+
+ROOT = Path(__file__).resolve().parent.parent
+
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# {title}
+
+> {title}: a chapter.
+
+```{{code-cell}}
+:tags: [remove-cell]
+
+import sys
+sys.path.insert(0, "..")
+```
+"""
+
+CONFIG = """\
+title: Small
+execute:
+  execute_notebooks: cache
+  timeout: -1
+sphinx:
+  extra_extensions: [sphinx.ext.autodoc, sphinx.ext.viewcode, cnnbook.weave]
+"""
+
+TOC = """\
+format: jb-book
+root: index
+chapters:
+  - file: data
+  - file: one
+  - file: two
+  - file: three
+  - file: four
+"""
+
+
+def chapter(title, *cells):
+    return HEADER.format(title=title) + "".join(
+        f"\n```{{code-cell}}\n{cell}\n```\n" for cell in cells
+    )
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A book of four chapters: data; one; two uses one; three uses two; four."""
+    root = tmp_path_factory.mktemp("small")
+    (root / "book").mkdir()
+    (root / "cnnbook").mkdir()
+    shutil.copy2(ROOT / "cnnbook" / "weave.py", root / "cnnbook")
+    (root / "cnnbook" / "__init__.py").touch()
+    shutil.copy2(ROOT / "settings.ini", root)
+    (root / "requirements.txt").write_text("numpy==1\n")
+    (root / "_config.yml").write_text(CONFIG)
+    (root / "_toc.yml").write_text(TOC)
+    (root / "digits").mkdir()
+    (root / "digits" / "file").write_text("1")
+    pages = {
+        "index": "# Small\n\nA book.\n\n```{eval-rst}\n"
+        ".. automodule:: cnnbook.one\n   :members:\n```\n",
+        "data": chapter(
+            "Data",
+            "#| default_exp data",
+            "#| export\ndef load():\n    return 7",
+        ),
+        "one": chapter(
+            "One",
+            "#| default_exp one",
+            '#| export\ndef first():\n    """Return 1."""\n    return 1',
+        ),
+        "two": chapter(
+            "Two",
+            "#| default_exp two",
+            "#| export\nfrom cnnbook.one import first",
+            "#| export\ndef second():\n    return first() + 1",
+        ),
+        "three": chapter("Three", "from cnnbook.two import second\nsecond()"),
+        "four": chapter(
+            "Four", "2 + 2", "from cnnbook.data import load\nload()"
+        ),
+    }
+    for name, text in pages.items():
+        (root / "book" / f"{name}.md").write_text(text)
+    return root
+
+
+def run(root, command):
+    """Run a weave command in the small book; return its status and output."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"}
+    environment["CNNBOOK_DATA"] = str(root / "digits")
+    result = subprocess.run(
+        [sys.executable, "-m", "cnnbook.weave", command],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+def executed(output):
+    """The chapters that a build ran."""
+    return set(re.findall(r"(\w+)\.md: Executed notebook", output))
+
+
+def build(root):
+    status, output = run(root, "export")
+    assert status == 0, output
+    status, output = run(root, "build")
+    return status, executed(output), output
+
+
+@pytest.fixture(scope="module")
+def built(small):
+    """The small book, built once."""
+    status, ran, output = build(small)
+    assert status == 0, output
+    assert ran == {"data", "one", "two", "three", "four"}
+    return small
+
+
+def edit(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_nothing_changed_runs_nothing(built):
+    status, ran, output = build(built)
+    assert (status, ran) == (0, set()), output
+
+
+def test_changed_prose_runs_nothing(built):
+    edit(built / "book" / "three.md", "a chapter.", "a longer chapter.")
+    status, ran, output = build(built)
+    assert (status, ran) == (0, set()), output
+    assert "a longer chapter" in (built / "_build/html/three.html").read_text()
+
+
+def test_changed_module_runs_exactly_the_chapters_above_it(built):
+    edit(built / "book" / "one.md", "return 1\n", "return 10\n")
+    status, ran, output = build(built)
+    assert (status, ran) == (0, {"one", "two", "three"}), output
+    assert "11" in (built / "_build" / "html" / "three.html").read_text()
+    edit(built / "book" / "one.md", "return 10\n", "return 1\n")
+    status, ran, output = build(built)  # its results are still known
+    assert (status, ran) == (0, set()), output
+
+
+def test_changed_data_runs_the_chapters_that_reach_it(built):
+    (built / "digits" / "file").write_text("2")
+    status, ran, output = build(built)
+    assert (status, ran) == (0, {"data", "four"}), output
+
+
+def test_changed_lock_runs_everything(built):
+    (built / "requirements.txt").write_text("numpy==2\n")
+    status, ran, output = build(built)
+    assert (status, ran) == (0, {"data", "one", "two", "three", "four"}), output
+
+
+def test_failing_cell_fails_the_build_every_time(built):
+    edit(built / "book" / "four.md", "2 + 2", "assert 2 + 2 == 5")
+    for _ in range(2):
+        status, _, output = build(built)
+        assert status != 0 and "four.md" in output
+    edit(built / "book" / "four.md", "assert 2 + 2 == 5", "2 + 2")
+
+
+def test_warning_fails_the_build_every_time(built):
+    edit(built / "book" / "four.md", "a chapter.", "a {doc}`missing` chapter.")
+    for _ in range(2):
+        status, ran, output = build(built)
+        assert status != 0 and ran == set(), output
+        assert "unknown document" in output
+    edit(built / "book" / "four.md", "a {doc}`missing` chapter.", "a chapter.")
+
+
+def test_marks_and_links_meet(built):
+    """The page's mark leads to the listing's line, and the listing's to the page."""
+    page = (built / "_build" / "html" / "one.html").read_text()
+    listing = (built / "_build/html/_modules/cnnbook/one.html").read_text()
+    assert 'href="_modules/cnnbook/one.html#cell-first"' in page
+    assert 'id="cell-first"' in listing
+    assert 'href="../../one.html#first"' in listing
+    assert 'id="first"' in page
+    assert "#| export" not in page and "exported to cnnbook.one" in page
+
+
+def test_build_leaves_the_users_folders_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    monkeypatch.setenv("MATPLOTLIBRC", "mine")
+    monkeypatch.setenv("CNNBOOK_DATA", "data")
+    monkeypatch.chdir(tmp_path)
+    environment = weave.build_environment(tmp_path)
+    assert "PYTHONPATH" not in environment
+    assert "MATPLOTLIBRC" not in environment
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR", "JUPYTER_DATA_DIR"):
+        assert Path(environment[name]).is_relative_to(tmp_path / "_build")
+    assert environment["CNNBOOK_DATA"] == str(tmp_path / "data")
+
+
+def test_cells_are_named_after_what_they_define():
+    assert weave.cell_name("#| export\ndef f(x):\n    return x") == "f"
+    assert weave.cell_name("class Layer:\n    pass") == "Layer"
+    assert weave.cell_name("SIZE: int = 3") == "SIZE"
+    assert weave.cell_name("SIZE = 3") == "SIZE"
+    assert weave.cell_name("import numpy as np") == "imports"
+    assert weave.cell_name("%matplotlib inline\nprint(1)") == "code"
+
+
+def test_two_cells_of_one_name_are_refused():
+    text = chapter("Twice", "#| export\na = 1", "#| export\na = 2")
+    with pytest.raises(ValueError, match=r"twice\.md: .* called 'a'"):
+        weave.read_chapter("twice.md", text)
+
+
+def test_broken_cell_is_named():
+    text = chapter("Broken", "#| export\ndef f(:")
+    with pytest.raises(ValueError, match=r"broken\.md: cell \d+ is not Python"):
+        weave.read_chapter("broken.md", text)
+
+
+def test_export_line_counts_only_at_the_top():
+    assert weave.is_exported("#| export\nx = 1")
+    assert weave.is_exported("#| hide\n#| export\nx = 1")
+    assert not weave.is_exported("x = '''\n#| export\n'''")
+
+
+def test_imports_are_found_in_every_form():
+    source = """
+%config something
+import numpy, cnnbook.data
+from cnnbook import plots
+from cnnbook.pooling import max_pool2d
+def later():
+    from .losses import softmax
+    from . import layers
+"""
+    found = weave.imported_modules(source)
+    assert found == {"data", "plots", "pooling", "losses", "layers"}
+    assert weave.imported_modules("import cnnbook as cb") == {"__init__"}
+    assert weave.imported_modules("from cnnbookish import x") == set()
+
+
+def test_front_door_leads_everywhere():
+    lib = ROOT / "cnnbook"
+    everything = {p.stem for p in lib.glob("*.py")} - {"_modidx"}
+    assert weave.import_closure({"__init__"}, lib) == everything
+    assert weave.import_closure({"data"}, lib) == {"data"}
+
+
+def test_missing_data_folder_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNBOOK_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="CNNBOOK_DATA names .*nowhere"):
+        weave.data_files(ROOT / "cnnbook")
+
+
+def test_digest_sees_names_and_contents(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("1")
+    b.write_text("1")
+    first = weave.file_digest(a)
+    assert first == weave.file_digest(a)
+    assert first != weave.file_digest(b)
+    a.write_text("2")
+    assert first != weave.file_digest(a)
+
+
+def test_unknown_command_explains_itself(capsys):
+    assert weave.main(["bild"]) == 2
+    assert "build" in capsys.readouterr().err
