@@ -1,0 +1,268 @@
+"""The website as a reader opens it: from the file system, without a network.
+
+Needs a site in _build/html (make book) and Chromium: the one that
+$CNNBOOK_CHROMIUM names, or one on the PATH, or Playwright's own.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from bs4 import BeautifulSoup
+
+from cnnbook.weave import toc_chapters
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+CHAPTERS = toc_chapters(ROOT / "_toc.yml")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+if not (SITE / "index.html").exists():
+    pytest.skip(
+        "there is no site in _build/html: run make book",
+        allow_module_level=True,
+    )
+
+
+def soup(page):
+    path = SITE / page
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """Every page of the site, parsed: name to soup."""
+    names = [str(p.relative_to(SITE).as_posix()) for p in SITE.rglob("*.html")]
+    return {n: soup(n) for n in names if not n.startswith("_static")}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright isn't installed"
+    )
+    with api.sync_playwright() as play:
+        path = os.environ.get("CNNBOOK_CHROMIUM") or shutil.which("chromium")
+        path = path or play.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip(
+                "there is no Chromium: install it, or set CNNBOOK_CHROMIUM"
+            )
+        chromium = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page opened offline, with what it asked for and complained about."""
+
+    def __init__(self, browser, page, theme="light", width=1300):
+        self.context = browser.new_context(
+            offline=True,
+            color_scheme=theme,
+            viewport={"width": width, "height": 900},
+        )
+        self.page = self.context.new_page()
+        self.requests, self.complaints = [], []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self.complaints.append(r.url))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.on(
+            "console",
+            lambda m: (
+                self.complaints.append(m.text)
+                if m.type in ("error", "warning")
+                else None
+            ),
+        )
+        self.page.goto((SITE / page).as_uri(), wait_until="load")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "search", "genindex"])
+def test_page_is_quiet_and_stays_at_home(browser, name):
+    """No request to another host, nothing missing, nothing on the console."""
+    with Visit(browser, f"{name}.html") as visit:
+        visit.page.wait_for_timeout(400)
+        assert visit.complaints == []
+        schemes = {urlparse(url).scheme for url in visit.requests}
+        assert schemes <= {"file", "data", "blob"}
+
+
+@pytest.mark.parametrize("name", ["convolution", "backprop", "losses"])
+def test_formulas_are_typeset(browser, name):
+    with Visit(browser, f"{name}.html") as visit:
+        formulas = len(soup(f"{name}.html").select(".math"))
+        assert formulas > 10
+        visit.page.wait_for_function(
+            f"document.querySelectorAll('mjx-container').length >= {formulas}",
+            timeout=20000,
+        )
+        assert visit.page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_show_in_both_themes(browser, theme):
+    """They load, and lie on the page's own ground, unfiltered."""
+    with Visit(browser, "digits.html", theme) as visit:
+        page = visit.page
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        figures = page.locator("article img[src$='.svg']")
+        assert figures.count() >= 5
+        for k in range(figures.count()):
+            figure = figures.nth(k)
+            assert figure.evaluate("e => e.complete && e.naturalWidth > 100")
+            style = figure.evaluate(
+                "e => [getComputedStyle(e).filter,"
+                " getComputedStyle(e).backgroundColor]"
+            )
+            assert style == ["none", "rgba(0, 0, 0, 0)"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ink_of_figures_stands_out(browser, theme):
+    """The figures' grey has a contrast of at least 3:1 with the page."""
+    with Visit(browser, "plots.html", theme) as visit:
+        ground = visit.page.evaluate(
+            "getComputedStyle(document.body).backgroundColor"
+        )
+    red, green, blue = map(int, re.findall(r"\d+", ground)[:3])
+    from cnnbook.plots import INK, LINES
+
+    paper = luminance(red, green, blue)
+    for colour in [INK, *(line[0] for line in LINES)]:
+        ink = luminance(*(int(colour[k : k + 2], 16) for k in (1, 3, 5)))
+        ratio = (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
+        assert ratio >= 3, (colour, ground)
+
+
+def luminance(*channels):
+    """Relative luminance (WCAG 2.2) of red, green and blue from 0 to 255."""
+    shares = [c / 255 for c in channels]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in shares
+    ]
+    return sum(
+        w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
+    )
+
+
+def test_search_finds_chapters(browser):
+    with Visit(browser, "search.html") as visit:
+        visit.page.goto(
+            (SITE / "search.html").as_uri() + "?q=pooling", wait_until="load"
+        )
+        visit.page.wait_for_selector("#search-results li a", timeout=20000)
+        found = visit.page.locator("#search-results li a").all()
+        links = [link.get_attribute("href") for link in found]
+        assert any("pooling.html" in link for link in links)
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize("name", ["index", "convolution", "digits", "weave"])
+def test_narrow_screen_does_not_scroll_sideways(browser, name):
+    with Visit(browser, f"{name}.html", width=390) as visit:
+        visit.page.wait_for_timeout(800)
+        extra = visit.page.evaluate(
+            "document.documentElement.scrollWidth - window.innerWidth"
+        )
+        assert extra <= 0
+
+
+def test_every_picture_is_vector_and_has_alternative_text(pages):
+    count = 0
+    for name, page in pages.items():
+        for image in page.select("article img"):
+            count += 1
+            source = image["src"]
+            vector = source.endswith(".svg") or source.startswith(
+                "data:image/svg"
+            )
+            assert vector, (name, source[:60])
+            assert len(image.get("alt", "")) >= 20, (name, source[:60])
+            assert not image["alt"].startswith("_images"), name
+    assert count >= 20
+
+
+def test_every_link_leads_somewhere(pages):
+    """Pages, files and the places in them that internal links name."""
+    places = {
+        name: {tag["id"] for tag in page.select("[id]")}
+        for name, page in pages.items()
+    }
+    broken = []
+    for name, page in pages.items():
+        for link in page.select("a[href]"):
+            url = urlparse(link["href"])
+            if url.scheme or link["href"] in ("#", ""):
+                continue
+            target = (
+                (SITE / name).parent / unquote(url.path) if url.path else None
+            )
+            file = SITE / name if target is None else target.resolve()
+            if not file.exists():
+                broken.append((name, link["href"]))
+                continue
+            key = file.relative_to(SITE.resolve()).as_posix()
+            fragment = unquote(url.fragment)
+            if fragment and key in places and fragment not in places[key]:
+                broken.append((name, link["href"]))
+    assert broken == []
+
+
+def test_marks_lead_to_lines_and_lines_to_marks(pages):
+    """Both directions between a page's cells and the package's listing."""
+    marks = lines = 0
+    for name, page in pages.items():
+        for mark in page.select("p.exported a"):
+            marks += 1
+            path, anchor = mark["href"].split("#")
+            line = pages[path].find(id=anchor)
+            assert line is not None, (name, mark["href"])
+            back = line.find("a")["href"]
+            assert Path(back.split("#")[0]).name == name
+            assert page.find(id=back.split("#")[1]) is not None
+        if name.startswith("_modules/cnnbook"):
+            lines += len(page.select("span[id^='cell-'] a"))
+    assert marks == lines > 150
+
+
+def test_anchors_are_unique(pages):
+    for name in CHAPTERS:
+        ids = [tag["id"] for tag in pages[f"{name}.html"].select("[id]")]
+        twice = {i for i in ids if ids.count(i) > 1}
+        assert not {i for i in twice if not i.startswith(("MJX", "__"))}, name
+
+
+def test_directives_are_not_shown(pages):
+    for name in CHAPTERS:
+        for cell in pages[f"{name}.html"].select(".cell_input pre"):
+            first = cell.get_text().strip().split("\n")[0]
+            assert not first.startswith("#|"), (name, first)
+
+
+def test_no_path_of_the_building_machine(pages):
+    for name, page in pages.items():
+        assert str(ROOT) not in page.get_text(), name
+        assert str(Path.home()) + "/" not in page.get_text(), name
+
+
+def test_no_code_is_wider_than_the_column():
+    """Code lines fit the column at the width that the style sheet sets."""
+    long = []
+    for name in CHAPTERS:
+        for cell in soup(f"{name}.html").select(".cell_input pre"):
+            for line in cell.get_text().split("\n"):
+                if len(line) > 88:
+                    long.append((name, line))
+    assert long == []
