@@ -65,10 +65,14 @@ def to_idx(array) -> bytes:
     ------
     TypeError
         If the array's dtype isn't uint8.
+    ValueError
+        If it has no axis.
     """
     array = np.asarray(array)
     if array.dtype != np.uint8:
         raise TypeError(f"array: IDX files hold uint8 here, got {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError("array: needs at least one axis, got a single number")
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return header + array.tobytes()
 
@@ -88,6 +92,10 @@ def from_idx(content: bytes, name: str = "content") -> np.ndarray:
             f"{name}: not an IDX file of bytes; it starts with {found}"
         )
     dimensions = content[3]
+    if dimensions > 32:
+        raise ValueError(
+            f"{name}: {dimensions} dimensions are more than an image has"
+        )
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise ValueError(
@@ -263,7 +271,10 @@ def read_npz(path) -> tuple[Digits, Digits]:
     path = Path(path)
     keys = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with (
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             arrays = [np.asarray(archive[key]) for key in keys]
     except (KeyError, ValueError, EOFError, OSError, zlib.error) as error:
         if isinstance(error, FileNotFoundError):
@@ -277,10 +288,11 @@ def read_npz(path) -> tuple[Digits, Digits]:
     splits = []
     for k in (0, 2):
         names = (f"{path} ({keys[k]})", f"{path} ({keys[k + 1]})")
-        if any(array.dtype != np.uint8 for array in arrays[k : k + 2]):
-            raise ValueError(
-                f"{names[0]}: MNIST is kept as uint8, not {arrays[k].dtype}"
-            )
+        for name, array in zip(names, arrays[k : k + 2], strict=True):
+            if array.dtype != np.uint8:
+                raise ValueError(
+                    f"{name}: MNIST is kept as uint8, not {array.dtype}"
+                )
         check_digits(arrays[k], arrays[k + 1], names, md5s[k : k + 2])
         splits.append(to_digits(arrays[k], arrays[k + 1], str(path)))
     return splits[0], splits[1]
@@ -312,6 +324,10 @@ def download_mnist(folder) -> None:
     fetched = fetch_openml(
         "mnist_784", version=1, as_frame=False, parser="liac-arff"
     )
+    if np.shape(fetched.data) != (70000, 784):
+        raise ValueError(
+            f"OpenML: sent {np.shape(fetched.data)}, not (70000, 784)"
+        )
     pixels = np.asarray(fetched.data).astype(np.uint8).reshape(-1, 28, 28)
     labels = np.asarray(fetched.target).astype(np.uint8)
     md5s = list(MNIST_FILES.values())
@@ -355,10 +371,14 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
         Naming the file, and what is wrong with it.
     """
     where = path if path is not None else os.environ.get("CNNBOOK_DATA") or None
-    if where is None and (download or (cache_folder() / "mnist").is_dir()):
-        where = cache_folder() / "mnist"
-        if not where.is_dir():
-            download_mnist(where)
+    cache = cache_folder() / "mnist"
+    if where is None and all(
+        (cache / f"{n}.gz").is_file() for n in MNIST_FILES
+    ):
+        where = cache
+    elif where is None and download:
+        download_mnist(cache)
+        where = cache
     if where is not None and str(where) != "sample":
         return (
             read_npz(where)

@@ -38,7 +38,7 @@ def relu(x) -> np.ndarray:
 
 # %% ../book/layers.md #relu_backward
 def relu_backward(dy, x) -> np.ndarray:
-    """Return the gradient of :py:func:`relu`: `dy` where x > 0, else zero.
+    """Return the gradient of :py:func:`relu`: zero where x <= 0, else `dy`.
 
     Raises
     ------
@@ -111,10 +111,8 @@ def linear_backward(dy, x, weight):
             f"dy: needs the output's shape {(*x.shape[:-1], len(weight))}, "
             f"got {dy.shape}"
         )
-    rows = (
-        dy.reshape(-1, dy.shape[-1]) if dy.size else dy.reshape(0, len(weight))
-    )
-    inputs = x.reshape(len(rows), x.shape[-1])
+    count = math.prod(x.shape[:-1])
+    rows, inputs = dy.reshape(count, len(weight)), x.reshape(count, x.shape[-1])
     return dy @ weight, rows.T @ inputs, rows.sum(axis=0)
 
 # %% ../book/layers.md #Parameter
@@ -164,11 +162,16 @@ class Layer:
         """Return all parameters."""
         return [parameter for _, parameter in self.named_parameters()]
 
+    def modules(self) -> Iterator["Layer"]:
+        """Yield this layer and all layers inside it."""
+        yield self
+        for _, child in self.children():
+            yield from child.modules()
+
     def train(self, mode: bool = True) -> "Layer":
         """Switch to training (or, with False, to evaluation); return the layer."""
-        self.training = mode
-        for _, child in self.children():
-            child.train(mode)
+        for layer in self.modules():
+            layer.training = mode
         return self
 
     def eval(self) -> "Layer":
@@ -454,7 +457,11 @@ class Flatten(Layer):
 
     def backward(self, dy) -> np.ndarray:
         (dy,) = float_arrays(dy=dy)
-        return dy.reshape(self.remembered("shape"))
+        shape = self.remembered("shape")
+        if dy.shape != (shape[0], math.prod(shape[1:])):
+            needed = (shape[0], math.prod(shape[1:]))
+            raise ValueError(f"dy: needs shape {needed}, got {dy.shape}")
+        return dy.reshape(shape)
 
     def __repr__(self) -> str:
         return "Flatten()"
@@ -465,8 +472,8 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer):
         for k, layer in enumerate(layers):
-            if not (hasattr(layer, "forward") and hasattr(layer, "backward")):
-                raise TypeError(f"layers: number {k} is no layer: {layer!r}")
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers: number {k} is no Layer: {layer!r}")
         self.layers = list(layers)
 
     def forward(self, x) -> np.ndarray:
@@ -522,10 +529,11 @@ def check_layer(
         for _, p in named:
             p.data = p.data.astype(np.float64)
             p.grad = np.zeros_like(p.data)
-        dy = rng.normal(size=layer.forward(x).shape)
         kept = x.copy()
+        dy = rng.normal(size=layer.forward(x).shape)
+        upstream = dy.copy()
         dx = layer.backward(dy)
-        if not np.array_equal(x, kept):
+        if not (np.array_equal(x, kept) and np.array_equal(dy, upstream)):
             raise AssertionError(f"{type(layer).__name__} changes its input")
         errors = [
             check_gradient(

@@ -8,6 +8,8 @@ __all__ = ['as_classes', 'accuracy', 'confusion_matrix']
 # %% ../book/metrics.md #imports
 import numpy as np
 
+from .convolution import as_sizes
+
 # %% ../book/metrics.md #as_classes
 def as_classes(values, name: str) -> np.ndarray:
     """Return class numbers as an int array, (N,), N at least 1, none negative.
@@ -69,7 +71,9 @@ def confusion_matrix(y_true, y_pred, classes: int | None = None) -> np.ndarray:
             f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels"
         )
     largest = int(max(y_true.max(), y_pred.max()))
-    classes = largest + 1 if classes is None else classes
+    if classes is None:
+        classes = largest + 1
+    (classes,) = as_sizes(classes, "classes", 1)
     if largest >= classes:
         raise ValueError(
             f"classes: {classes} are too few for class number {largest}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .convolution import as_sizes
 from .initialization import he_normal
 from cnnbook.layers import (
     Conv2d,
@@ -85,9 +86,13 @@ def summary(model: Layer, input_shape) -> Summary:
 
     Raises
     ------
-    ValueError
-        If a layer can't take what the one before it gives; the message names the layer.
+    TypeError, ValueError
+        If `input_shape` is no shape, or a layer can't take what the one before it
+        gives; the message names the layer.
     """
+    if not isinstance(input_shape, tuple | list) or not input_shape:
+        raise TypeError(f"input_shape: needs (C, H, W), got {input_shape!r}")
+    input_shape = as_sizes(input_shape, "input_shape", len(input_shape))
     x = np.zeros((1, *input_shape), np.float32)
     rows = []
     layers = model.layers if isinstance(model, Sequential) else [model]

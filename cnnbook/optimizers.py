@@ -29,6 +29,10 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Iterable[Parameter], lr: float):
+        if isinstance(parameters, Parameter):
+            raise TypeError(
+                "parameters: needs a list of Parameters, got a single one"
+            )
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("parameters: there are none to optimize")
@@ -64,7 +68,7 @@ def at_least_zero(value, name: str, below: float = np.inf) -> float:
     TypeError, ValueError
         Naming the argument.
     """
-    if isinstance(value, str) or np.ndim(value) != 0:
+    if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "biuf":
         raise TypeError(f"{name}: needs a number, got {value!r}")
     if not 0 <= value < below:
         raise ValueError(

@@ -60,6 +60,8 @@ class Figure(_Figure):
     def _repr_svg_(self) -> str:
         buffer = io.StringIO()
         with matplotlib.rc_context(STYLE):
+            self.draw_without_rendering()  # lays everything out
+            self.set_layout_engine("none")  # once, so that it stays where it is
             self.savefig(
                 buffer,
                 format="svg",
@@ -117,6 +119,8 @@ def number_grids(grids, highlight=None, shade=False, between="", cell=0.5):
     grids = {
         title: np.atleast_2d(np.asarray(grid)) for title, grid in grids.items()
     }
+    if not grids or any(grid.ndim != 2 for grid in grids.values()):
+        raise ValueError("grids: needs at least one matrix")
     sizes = [grid.shape for grid in grids.values()]
     gap = 1.4
     width = sum(columns for _, columns in sizes) + gap * (len(sizes) - 1)
@@ -230,6 +234,10 @@ def image_grid(
         Width of an image in inches.
     """
     images = [np.asarray(image) for image in images]
+    if not images or any(image.ndim != 2 for image in images):
+        raise ValueError("images: needs at least one, each of shape (H, W)")
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(f"titles: {len(titles)} for {len(images)} images")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height = rows * size * (1.35 if titles is not None else 1.05)
@@ -253,7 +261,7 @@ def filters(weights, titles=None, columns: int = 8):
         If the filters have more than one input channel.
     """
     weights = np.asarray(weights)
-    if weights.ndim != 4 or weights.shape[1] != 1:
+    if weights.ndim != 4 or weights.shape[1] != 1 or weights.size == 0:
         raise ValueError(
             f"weights: needs shape (F, 1, KH, KW), got {weights.shape}"
         )
@@ -263,7 +271,7 @@ def filters(weights, titles=None, columns: int = 8):
 # %% ../book/plots.md #feature_maps
 def feature_maps(maps, titles=None, columns: int = 8):
     """Draw feature maps, (C, H, W) or a list of (H, W), each on its own scale."""
-    if any(np.ndim(image) != 2 for image in maps):
+    if len(maps) == 0 or any(np.ndim(image) != 2 for image in maps):
         raise ValueError(
             "maps: needs shape (C, H, W), or a list of arrays (H, W)"
         )
@@ -282,6 +290,11 @@ def predictions(
     labels, predicted : int arrays, (N,)
     """
     images = np.asarray(images)
+    if not len(images) == len(labels) == len(predicted):
+        raise ValueError(
+            f"labels, predicted: {len(labels)} and {len(predicted)} for "
+            f"{len(images)} images"
+        )
     images = images.reshape(len(images), *images.shape[-2:])
     figure = image_grid(images, [""] * len(images), columns, size=size)
     for axis, true, guess in zip(figure.axes, labels, predicted, strict=False):
@@ -402,6 +415,8 @@ def bars(values, xlabel="", form="{:.3g}", log=False):
 @styled
 def histograms(samples, xlabel="", bins=41, columns=4):
     """Draw one histogram for each labelled sample, on common axes."""
+    if not samples:
+        raise ValueError("samples: needs at least one")
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
     figure, axes = new_figure(
@@ -445,6 +460,10 @@ def paths(function, walks, xlim, ylim, levels=14):
     for k, (label, walk) in enumerate(walks.items()):
         colour, mark, dash = LINES[k % len(LINES)]
         walk = np.asarray(walk)
+        if walk.ndim != 2 or walk.shape[1] != 2:
+            raise ValueError(
+                f"walks: {label!r} needs (steps, 2), got {walk.shape}"
+            )
         axis.plot(
             *walk.T,
             color=colour,

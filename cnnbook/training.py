@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .convolution import as_sizes
 from .metrics import accuracy
 
 # %% ../book/training.md #check_data
@@ -57,17 +58,14 @@ def batches(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `batch_size` is no whole number of at least 1.
     """
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(
-            f"batch_size: needs a whole number from 1, got {batch_size!r}"
-        )
+    (batch_size,) = as_sizes(batch_size, "batch_size", 1)
     count = len(images)
     order = np.arange(count) if rng is None else rng.permutation(count)
-    for start in range(0, count, int(batch_size)):
-        chosen = order[start : start + int(batch_size)]
+    for start in range(0, count, batch_size):
+        chosen = order[start : start + batch_size]
         yield images[chosen], labels[chosen]
 
 # %% ../book/training.md #logits_of
@@ -78,12 +76,13 @@ def logits_of(model, images, batch_size: int = 256) -> np.ndarray:
         raise ValueError(
             f"images: needs a batch (N, ...), got shape {images.shape}"
         )
-    was_training = model.training
+    modes = [(layer, layer.training) for layer in model.modules()]
     model.eval()
     try:
         parts = [model(part) for part, _ in batches(images, images, batch_size)]
     finally:
-        model.train(was_training)
+        for layer, mode in modes:
+            layer.training = mode
     return np.concatenate(parts)
 
 # %% ../book/training.md #predict
@@ -178,18 +177,20 @@ def fit(
         If the loss is no longer a finite number; it names epoch and batch.
     """
     images, labels = check_data(train, "train")
-    if int(epochs) != epochs or epochs < 0:
-        raise ValueError(f"epochs: needs a whole number from 0, got {epochs!r}")
+    if valid is not None:
+        check_data(valid, "valid")
+    (epochs,) = as_sizes(epochs, "epochs", 1, least=0)
+    (batch_size,) = as_sizes(batch_size, "batch_size", 1)
+    callbacks = list(callbacks)
     rng = np.random.default_rng(seed)
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
-    for epoch in range(1, int(epochs) + 1):
+    for epoch in range(1, epochs + 1):
         model.train()
         total, right = 0.0, 0
         steps = batches(images, labels, batch_size, rng)
         count = math.ceil(len(images) / batch_size)
-        for k, (x, y) in enumerate(
-            watched(steps, count, epoch, epochs, progress)
-        ):
+        steps = watched(steps, count, epoch, epochs, progress)
+        for k, (x, y) in enumerate(steps, start=1):
             logits = model(x)
             value, dlogits = loss(logits, y)
             if not math.isfinite(value):
@@ -218,13 +219,15 @@ def fit(
 # %% ../book/training.md #watched
 def watched(steps, count: int, epoch: int, epochs: int, progress: bool):
     """Return `steps`, behind a progress bar if there is a terminal, and tqdm."""
-    if not (progress and sys.stderr.isatty()):
+    terminal = sys.__stderr__  # also where a notebook's cells print elsewhere
+    if not (progress and terminal is not None and terminal.isatty()):
         return steps
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return steps
-    return tqdm(steps, f"epoch {epoch}/{epochs}", count, leave=False)
+    label = f"epoch {epoch}/{epochs}"
+    return tqdm(steps, label, count, leave=False, file=terminal)
 
 # %% ../book/training.md #report
 def report(epoch: int, epochs: int, history) -> None:

@@ -409,6 +409,7 @@ def build_environment(root) -> dict[str, str]:
 KERNEL_CONFIG = """\
 c = get_config()
 c.IPKernelApp.log_level = "ERROR"
+c.IPKernelApp.capture_fd_output = False
 """
 
 # %% ../book/weave.md #prepare

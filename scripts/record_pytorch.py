@@ -28,12 +28,8 @@ def record():
     arrays = {}
     for operation, cases in NAMED.items():
         for name, case in cases.items():
-            inputs = case.inputs()
-            inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-            given = dict(zip(("x", "weight", "bias"), inputs, strict=False))
-            for key, value in (given | PYTORCH[operation](torch, case)).items():
-                if value is not None:
-                    arrays[f"{operation}/{name}/{key}"] = value
+            for key, value in PYTORCH[operation](torch, case).items():
+                arrays[f"{operation}/{name}/{key}"] = value
     return arrays
 
 

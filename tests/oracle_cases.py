@@ -293,11 +293,12 @@ def live_pytorch():
     return torch
 
 
-def pytorch_results(torch, function, arrays, options, seed, dy=None):
-    """Return a PyTorch function's y, an upstream gradient dy, and gradients.
+def pytorch_results(torch, function, arrays, options, seed):
+    """Return a PyTorch function's inputs, y, an upstream dy, and gradients.
 
     The arrays are its first arguments by name; the gradient of ``x`` is ``dx``.
     """
+    given = {name: a for name, a in arrays.items() if a is not None}
     leaves = {
         name: None
         if array is None
@@ -307,19 +308,14 @@ def pytorch_results(torch, function, arrays, options, seed, dy=None):
     with warnings.catch_warnings():  # "same" with an even kernel makes a copy
         warnings.simplefilter("ignore")
         y = function(*leaves.values(), **options)
-    if dy is None:
-        dy = upstream(tuple(y.shape), seed, str(y.dtype).removeprefix("torch."))
+    dy = upstream(tuple(y.shape), seed, arrays["x"].dtype)
     y.backward(torch.tensor(dy))
-    results = {"y": y.detach().numpy(), "dy": dy}
-    return results | {
-        f"d{name}": leaf.grad.numpy()
-        for name, leaf in leaves.items()
-        if leaf is not None
-    }
+    gradients = {f"d{name}": leaves[name].grad.numpy() for name in given}
+    return given | {"y": y.detach().numpy(), "dy": dy} | gradients
 
 
 def pytorch_convolution(torch, case):
-    """Return y, dy, dx, dweight and, if there is a bias, dbias."""
+    """Return inputs, y, dy, dx, dweight and, if there is a bias, dbias."""
     f = torch.nn.functional
     function = f.conv2d if len(case.weight) == 4 else f.conv1d
     arrays = dict(zip(("x", "weight", "bias"), case.inputs(), strict=True))
@@ -327,27 +323,27 @@ def pytorch_convolution(torch, case):
 
 
 def pytorch_max_pool2d(torch, case):
-    """Return y, dy and dx of max pooling."""
+    """Return x, y, dy and dx of max pooling."""
     function = torch.nn.functional.max_pool2d
     arrays = {"x": case.inputs()}
     return pytorch_results(torch, function, arrays, case.max_options, case.seed)
 
 
 def pytorch_avg_pool2d(torch, case):
-    """Return y, dy and dx of average pooling."""
+    """Return x, y, dy and dx of average pooling."""
     function = torch.nn.functional.avg_pool2d
     arrays = {"x": case.inputs()}
     return pytorch_results(torch, function, arrays, case.avg_options, case.seed)
 
 
 def pytorch_unfold(torch, case):
-    """Return y of unfold, random columns dy, and the images dy folds into."""
+    """Return x, y of unfold, random columns dy, and the images dy folds into."""
     functional = torch.nn.functional
     x = case.inputs()
     y = functional.unfold(torch.tensor(x), **case.options).numpy()
     dy = upstream(y.shape, case.seed, case.dtype)
     images = functional.fold(torch.tensor(dy), x.shape[-2:], **case.options)
-    return {"y": y, "dy": dy, "folded": images.numpy()}
+    return {"x": x, "y": y, "dy": dy, "folded": images.numpy()}
 
 
 PYTORCH = {
@@ -480,6 +476,8 @@ def transposed(array):
 
 def channels_last(array):
     """Return the values as a view whose second axis is the last in memory."""
+    if array.ndim < 3:
+        return array.copy()
     return np.moveaxis(np.moveaxis(array, -1, 1).copy(), 1, -1)
 
 
@@ -520,6 +518,54 @@ def assert_adjoint(products, tolerance=1e-12):
     scale = max(float(np.vdot(abs(a), abs(b))) for a, b in products)
     spread = max(values) - min(values)
     assert spread <= tolerance * scale, values
+
+
+def assert_convolution(function, case, results):
+    """Compare a forward pass with PyTorch's results."""
+    arrays = [results.get(name) for name in ("x", "weight", "bias")]
+    with Untouched(*arrays):
+        y = function(*arrays, **case.options)
+    assert_same(y, results["y"], "y")
+
+
+def assert_convolution_backward(function, case, results):
+    """Compare the gradients of a convolution with PyTorch's results."""
+    arrays = [results[name] for name in ("dy", "x", "weight")]
+    with Untouched(*arrays):
+        dx, dweight, dbias = function(*arrays, **case.options)
+    assert_same(dx, results["dx"], "dx")
+    assert_same(dweight, results["dweight"], "dweight")
+    summed = results["dy"].sum(axis=tuple(range(-len(case.weight) + 2, 0)))
+    batched = len(case.x) == len(case.weight)
+    expected = results.get("dbias", summed.sum(axis=0) if batched else summed)
+    assert_same(dbias, expected, "dbias")
+
+
+def assert_pooling(function, options, results):
+    """Compare a forward pass of a pooling with PyTorch's results."""
+    with Untouched(results["x"]):
+        y = function(results["x"], **options)
+    assert_same(y, results["y"], "y")
+
+
+def assert_pooling_backward(function, options, results):
+    """Compare the gradient of a pooling with PyTorch's results."""
+    with Untouched(results["dy"], results["x"]):
+        dx = function(results["dy"], results["x"], **options)
+    assert_same(dx, results["dx"], "dx")
+
+
+def assert_any_layout(function, *arrays):
+    """Check that a function gives the same wherever its arrays lie in memory."""
+    single = isinstance(function(*arrays), np.ndarray)
+    call = (lambda *a: (function(*a),)) if single else function
+    plain = call(*(array.copy() for array in arrays))
+    for name, layout in LAYOUTS.items():
+        laid = [layout(array) for array in arrays]
+        with Untouched(*laid):
+            result = call(*laid)
+        for k, (a, b) in enumerate(zip(result, plain, strict=True)):
+            assert_same(a, b, f"{name}, result {k}")
 
 
 class Untouched:
@@ -605,6 +651,33 @@ REFUSED_UPSTREAM = {
     "dy text": ({"dy": np.full((1, 2, 3, 5), "1")}, "dy"),
     "dy complex": ({"dy": ONES((1, 2, 3, 5)) + 0j}, "dy"),
 }
+REFUSED_SIGNALS = {
+    "rank too low": ({"x": ONES(9)}, "x"),
+    "rank too high": ({"x": ONES((1, 4, 9, 1))}, "x"),
+    "x None": ({"x": None}, "x"),
+    "channels differ": ({"x": ONES((1, 3, 9))}, "x|weight"),
+    "weight of rank 4": ({"weight": ONES((2, 4, 3, 1))}, "weight"),
+    "weight too large": ({"weight": ONES((2, 4, 10))}, "weight"),
+    "stride pair": ({"stride": (1, 2)}, "stride"),
+    "stride 0": ({"stride": 0}, "stride"),
+    "stride float": ({"stride": 1.0}, "stride"),
+    "stride bool": ({"stride": True}, "stride"),
+    "padding negative": ({"padding": -1}, "padding"),
+    "padding an unknown word": ({"padding": "full"}, "padding"),
+    "same with a stride": ({"padding": "same", "stride": 2}, "padding"),
+    "dilation 0": ({"dilation": 0}, "dilation"),
+    "groups": ({"groups": 3}, "groups"),
+}
+REFUSED_SIGNAL_UPSTREAM = {
+    "dy too short": ({"dy": ONES((1, 2, 6))}, "dy"),
+    "dy None": ({"dy": None}, "dy"),
+}
+REFUSED_POOL_UPSTREAM = {
+    "dy too large": ({"dy": ONES((1, 4, 5, 6))}, "dy"),
+    "dy without batch": ({"dy": ONES((4, 2, 3))}, "dy"),
+    "dy None": ({"dy": None}, "dy"),
+    "dy complex": ({"dy": ONES((1, 4, 2, 3)) * 1j}, "dy"),
+}
 REFUSED_POOLINGS = {
     **REFUSED,
     "padding a word": ({"padding": "same"}, "padding"),
@@ -620,6 +693,11 @@ REFUSED_POOLINGS = {
 def convolution_arguments():
     """Return right arguments, of which the refused calls change one."""
     return {"x": ONES((1, 4, 5, 6)), "weight": ONES((2, 4, 3, 2))}
+
+
+def signal_arguments():
+    """Return right arguments, of which the refused calls change one."""
+    return {"x": ONES((1, 4, 9)), "weight": ONES((2, 4, 3))}
 
 
 def pooling_arguments():

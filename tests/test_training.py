@@ -201,11 +201,14 @@ def test_batches(count, size, seed):
 
 def test_fit_shuffles_anew():
     """Each epoch shows every image once, in a new order, in training mode."""
-    model = Watch()
+    model = Watch().eval()
     train(model, numbered(20), epochs=3, batch_size=6)
     assert [len(s) for _, s in model.seen] == [6, 6, 6, 2] * 3
     assert all(training for training, _ in model.seen)
-    orders = [sum((s for _, s in model.seen[k : k + 4]), []) for k in (0, 4, 8)]
+    orders = [
+        [number for _, part in model.seen[k : k + 4] for number in part]
+        for k in (0, 4, 8)
+    ]
     for order in orders:
         assert sorted(order) == list(range(20))
     assert len({tuple(order) for order in [*orders, range(20)]}) == 4

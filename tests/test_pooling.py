@@ -1,0 +1,116 @@
+"""Pooling in loops, against PyTorch recorded and live."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from oracle_cases import (
+    AVG_POOL2D,
+    MAX_POOL2D,
+    REFUSED_DILATIONS,
+    REFUSED_POOLINGS,
+    Untouched,
+    assert_any_layout,
+    assert_pooling,
+    assert_refused,
+    assert_same,
+    live_pytorch,
+    pooling_arguments,
+    poolings,
+    pytorch_avg_pool2d,
+    pytorch_max_pool2d,
+    recorded,
+)
+
+from cnnbook.pooling import avg_pool2d, max_pool2d
+
+
+@pytest.mark.parametrize("name", MAX_POOL2D)
+def test_max_pool2d_equals_recorded_pytorch(name):
+    """Every named case gives what PyTorch gave."""
+    options = MAX_POOL2D[name].max_options
+    assert_pooling(max_pool2d, options, recorded("max_pool2d", name))
+
+
+@pytest.mark.parametrize("name", AVG_POOL2D)
+def test_avg_pool2d_equals_recorded_pytorch(name):
+    """Every named case gives what PyTorch gave."""
+    options = AVG_POOL2D[name].avg_options
+    assert_pooling(avg_pool2d, options, recorded("avg_pool2d", name))
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(case=poolings(kinds=("normal", "ties", "negative", "nan")))
+def test_max_pool2d_equals_live_pytorch(case):
+    """Random cases give what PyTorch gives."""
+    results = pytorch_max_pool2d(live_pytorch(), case)
+    assert_pooling(max_pool2d, case.max_options, results)
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(case=poolings(dilate=False))
+def test_avg_pool2d_equals_live_pytorch(case):
+    """Random cases give what PyTorch gives."""
+    results = pytorch_avg_pool2d(live_pytorch(), case)
+    assert_pooling(avg_pool2d, case.avg_options, results)
+
+
+def test_poolings_of_four_numbers():
+    """The maximum and the mean of 1, 2, 3 and 4."""
+    x = [[[1, 2], [3, 4]]]
+    assert_same(max_pool2d(x, 2), [[[4.0]]])
+    assert_same(avg_pool2d(x, 2), [[[2.5]]])
+    assert_same(max_pool2d(x, (1, 2)), [[[2.0], [4.0]]])
+    assert_same(avg_pool2d(x, (2, 1)), [[[2.0, 3.0]]])
+
+
+def test_padding_never_wins_and_counts_only_if_asked():
+    """Minus infinity pads a maximum; zeros pad a mean and count unless told."""
+    x = np.full((1, 2, 2), -3.0)
+    assert_same(max_pool2d(x, 2, 2, 1), x)
+    assert_same(avg_pool2d(x, 2, 2, 1), x / 4)
+    assert_same(avg_pool2d(x, 2, 2, 1, count_include_pad=False), x)
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
+def test_pooling_takes_any_layout(pool):
+    """Strides in memory change no result and no input."""
+    for case in (MAX_POOL2D["padding"], MAX_POOL2D["float32"]):
+        options = case.window
+        assert_any_layout(
+            lambda x, options=options: pool(x, **options), case.inputs()
+        )
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
+def test_pooling_of_an_empty_batch_is_empty(pool):
+    """No image in, no image out, of the right shape and dtype."""
+    y = pool(np.ones((0, 3, 7, 6), np.float32), (3, 2), 2)
+    assert_same(y, np.ones((0, 3, 3, 3), np.float32))
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
+def test_pooling_returns_an_array_of_its_own(pool):
+    """Writing into the result changes nothing of the caller's."""
+    x = np.ones((1, 2, 3, 4))
+    with Untouched(x):
+        pool(x, 1)[...] = 5
+
+
+@pytest.mark.parametrize("wrong", REFUSED_POOLINGS | REFUSED_DILATIONS)
+def test_max_pool2d_refuses_bad_arguments(wrong):
+    """The message names the argument, and nothing is changed."""
+    refused = (REFUSED_POOLINGS | REFUSED_DILATIONS)[wrong]
+    assert_refused(max_pool2d, pooling_arguments(), refused)
+
+
+@pytest.mark.parametrize("wrong", REFUSED_POOLINGS)
+def test_avg_pool2d_refuses_bad_arguments(wrong):
+    """The message names the argument, and nothing is changed."""
+    assert_refused(avg_pool2d, pooling_arguments(), REFUSED_POOLINGS[wrong])
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
+def test_pooling_refuses_images_without_rows(pool):
+    """As PyTorch: a padding around nothing is no image."""
+    changed = {"x": np.ones((1, 2, 0, 4)), "padding": 1}
+    assert_refused(pool, pooling_arguments(), (changed, "x"))
