@@ -35,6 +35,11 @@ def correlate1d(a, kernel, mode: str = "full") -> np.ndarray:
         raise ValueError(
             f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}"
         )
+    if (
+        mode == "same"
+    ):  # of two middles SciPy takes the first, in 2-D the second
+        start = (len(kernel) - 1) // 2
+        return correlate2d(a[None], kernel[None])[0, start : start + len(a)]
     return correlate2d(a[None], kernel[None], mode)[0]
 
 # %% ../book/convolution.md #correlate2d
@@ -61,7 +66,7 @@ def correlate2d(a, kernel, mode: str = "full") -> np.ndarray:
     (h, w), (kh, kw) = a.shape, kernel.shape
     margins = {
         "full": ((kh - 1, kh - 1), (kw - 1, kw - 1)),
-        "same": ((kh // 2, (kh - 1) // 2), (kw // 2, (kw - 1) // 2)),
+        "same": (((kh - 1) // 2, kh // 2), ((kw - 1) // 2, kw // 2)),
         "valid": ((0, 0), (0, 0)),
     }
     if mode not in margins:
