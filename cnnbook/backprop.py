@@ -35,10 +35,7 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     dy, x, weight = float_arrays(dy=dy, x=x, weight=weight)
     g = conv_geometry(x, weight, None, stride, padding, dilation, groups, 2)
     check_upstream(dy, (*x.shape[:-3], len(weight), *g.output))
-    images, upstream = (
-        x.reshape(-1, *x.shape[-3:]),
-        dy.reshape(-1, *dy.shape[-3:]),
-    )
+    images, upstream = (x, dy) if x.ndim == 4 else (x[None], dy[None])
     padded = pad(images, g.padding)
     filters, channels, kh, kw = weight.shape
     (sh, sw), (dh, dw) = g.stride, g.dilation
@@ -135,16 +132,18 @@ def max_pool2d_backward(
     (kh, kw), (sh, sw), (ph, pw), (dh, dw), output = geometry
     check_upstream(dy, (*x.shape[:-2], *output))
     padded = pool_pad(x, geometry, -np.inf)
+    inside = pool_pad(np.ones(x.shape[-2:]), geometry, 0.0)  # where pixels are
     dpadded = np.zeros_like(padded)
     for place in np.ndindex(*dy.shape):
         *image, i, j = place
         rows = slice(i * sh, i * sh + dh * (kh - 1) + 1, dh)
         columns = slice(j * sw, j * sw + dw * (kw - 1) + 1, dw)
-        window = padded[(*image, rows, columns)]
-        u, v = np.unravel_index(
-            np.argmax(window), window.shape
-        )  # the first maximum
-        dpadded[(*image, i * sh + u * dh, j * sw + v * dw)] += dy[place]
+        window = padded[(*image, rows, columns)].ravel()
+        pixels = np.flatnonzero(inside[rows, columns])  # the margin can't win
+        if pixels.size:
+            winner = pixels[np.argmax(window[pixels])]  # the first maximum
+            u, v = divmod(winner, kw)
+            dpadded[(*image, i * sh + u * dh, j * sw + v * dw)] += dy[place]
     return dpadded[..., ph : ph + x.shape[-2], pw : pw + x.shape[-1]]
 
 # %% ../book/backprop.md #avg_pool2d_backward

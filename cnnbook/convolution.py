@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SOBEL_X', 'SOBEL_Y', 'PREWITT_X', 'PREWITT_Y', 'BLUR', 'SHARPEN', 'correlate1d', 'correlate2d', 'convolve1d',
-           'convolve2d', 'conv_output_size', 'as_sizes', 'as_padding', 'Geometry', 'conv_geometry', 'pad', 'conv2d',
-           'conv1d']
+           'convolve2d', 'conv_output_size', 'as_sizes', 'as_padding', 'Geometry', 'conv_geometry', 'check_pixels',
+           'pad', 'conv2d', 'conv1d']
 
 # %% ../book/convolution.md #imports
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def correlate2d(a, kernel, mode: str = "full") -> np.ndarray:
         "same": (((kh - 1) // 2, kh // 2), ((kw - 1) // 2, kw // 2)),
         "valid": ((0, 0), (0, 0)),
     }
-    if mode not in margins:
+    if not isinstance(mode, str) or mode not in margins:
         raise ValueError(f"mode: needs 'full', 'same' or 'valid', got {mode!r}")
     if mode == "valid" and (kh > h or kw > w):
         raise ValueError(
@@ -128,9 +128,9 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
     TypeError, ValueError
         Naming the argument; also if the kernel is larger than the padded input.
     """
-    single = all(
-        isinstance(v, str) or np.ndim(v) == 0
-        for v in (size, kernel_size, stride, padding, dilation)
+    arguments = (size, kernel_size, stride, padding, dilation)
+    single = not any(
+        isinstance(v, tuple | list | np.ndarray) for v in arguments
     )
     sizes = as_sizes(size, "size", 2)
     kernels = as_sizes(kernel_size, "kernel_size", 2)
@@ -178,11 +178,11 @@ def as_sizes(
             if many
             else (index(value),) * dimensions
         )
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: rows of different lengths
         raise TypeError(f"{name}: needs whole numbers, got {value!r}") from None
     if len(values) != dimensions:
         raise ValueError(f"{name}: needs {dimensions} numbers, got {value!r}")
-    if min(values) < least:
+    if not least <= min(values) <= max(values) < 2**31:
         raise ValueError(f"{name}: must be at least {least}, got {value!r}")
     return values
 
@@ -262,6 +262,7 @@ def conv_geometry(
         raise ValueError(
             f"x: needs shape (N, C, {axes}) or (C, {axes}), got {x.shape}"
         )
+    check_pixels(x, dimensions)
     if weight.ndim != dimensions + 2 or 0 in weight.shape[2:]:
         raise ValueError(
             f"weight: needs shape (F, C // groups, K{axes.replace(' ', ' K')}), "
@@ -288,11 +289,23 @@ def conv_geometry(
     padded = [
         n + sum(m) for n, m in zip(x.shape[-dimensions:], margins, strict=True)
     ]
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    if any(span > n for span, n in zip(spans, padded, strict=True)):
+        raise ValueError(
+            f"weight: its kernel {kernel}, with dilation {dilations}, spans more than "
+            f"the padded input, {tuple(padded)}"
+        )
     output = tuple(
         conv_output_size(n, k, s, 0, d)
         for n, k, s, d in zip(padded, kernel, strides, dilations, strict=True)
     )
     return Geometry(strides, margins, dilations, groups, output)
+
+# %% ../book/convolution.md #check_pixels
+def check_pixels(x, dimensions: int) -> None:
+    """Raise a ValueError if images or signals have no pixels."""
+    if 0 in x.shape[-dimensions:]:
+        raise ValueError(f"x: needs at least one pixel, got shape {x.shape}")
 
 # %% ../book/convolution.md #pad
 def pad(x, padding, value: float = 0.0) -> np.ndarray:
@@ -315,14 +328,16 @@ def pad(x, padding, value: float = 0.0) -> np.ndarray:
         raise ValueError(
             f"x: needs at least two axes (..., H, W), got shape {x.shape}"
         )
-    if np.ndim(padding) == 2:
+    if not isinstance(value, float | int | np.number):
+        raise TypeError(f"value: needs a number, got {value!r}")
+    if (
+        isinstance(padding, tuple | list)
+        and len(padding) == 2
+        and np.iterable(padding[0])
+    ):
         margins = tuple(
             as_sizes(margin, "padding", 2, least=0) for margin in padding
         )
-        if len(margins) != 2:
-            raise ValueError(
-                f"padding: needs a margin for two axes, got {padding!r}"
-            )
     else:
         margins = tuple(
             (p, p) for p in as_sizes(padding, "padding", 2, least=0)

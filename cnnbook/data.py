@@ -13,6 +13,7 @@ import math
 import os
 import struct
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,31 +27,35 @@ def float_arrays(**arrays) -> list:
     """Return the given array-likes as arrays of one floating-point dtype.
 
     The dtype is NumPy's ``result_type`` of them all; whole numbers and booleans
-    count as float64. An argument that is None stays None. The arrays given are
-    never changed (and not copied if they have the right dtype).
+    count as float64, and half precision, too coarse for sums of products, as
+    float32. `bias` may be None, and stays None. The arrays given are never changed
+    (and not copied if they have the right dtype).
 
     Raises
     ------
     TypeError
-        If an argument holds objects, text or complex numbers, or its rows are
-        of different lengths. The message names the argument.
+        If an argument is None, masked, holds objects, text or complex numbers, or
+        rows of different lengths. The message names the argument.
     """
     converted = {}
     for name, value in arrays.items():
-        if value is None:
+        if value is None and name == "bias":
             continue
         try:
             array = np.asarray(value)
-        except ValueError as error:
+        except Exception as error:  # whatever an array-like does on its way
             raise TypeError(
-                f"{name}: rows of different lengths; {error}"
+                f"{name}: can't be made an array; {error}"
             ) from error
-        if array.dtype.kind not in "biuf":
-            raise TypeError(
-                f"{name}: needs real numbers, got dtype {array.dtype}"
-            )
-        whole = array.dtype.kind in "biu"
-        converted[name] = array.astype(np.float64) if whole else array
+        masked = isinstance(value, np.ma.MaskedArray)
+        if masked or array.dtype.kind not in "biuf":
+            kind = "a masked array" if masked else f"dtype {array.dtype}"
+            raise TypeError(f"{name}: needs real numbers, got {kind}")
+        if array.dtype.kind in "biu":
+            array = array.astype(np.float64)
+        elif array.dtype == np.float16:
+            array = array.astype(np.float32)
+        converted[name] = array
     dtype = np.result_type(*converted.values()) if converted else np.float64
     return [
         converted[name].astype(dtype, copy=False) if name in converted else None
@@ -86,6 +91,8 @@ def from_idx(content: bytes, name: str = "content") -> np.ndarray:
         If the magic number is wrong, or there is more or less than the header
         promises; the message begins with `name`.
     """
+    if not isinstance(content, bytes):
+        raise TypeError(f"{name}: needs bytes, got {type(content).__name__}")
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] == 0:
         found = content[:4].hex(" ") or "nothing"
         raise ValueError(
@@ -122,15 +129,24 @@ def read_idx(path) -> np.ndarray:
         If the file is corrupt; the message names it and says what is wrong.
     """
     path = Path(path)
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, zlib.error, OSError) as error:
-            raise ValueError(
-                f"{path}: corrupt or truncated gzip file; {error}"
-            ) from error
-    return from_idx(content, str(path))
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            content = bytearray(file.read(4))
+            content += file.read(4 * content[3] if len(content) == 4 else 0)
+            sizes = struct.unpack(
+                f">{len(content) // 4}I", content[: len(content) & ~3]
+            )
+            # No more than promised: a small file can unpack to a very large one.
+            promised = len(content) + math.prod(sizes[1:])
+            while len(content) <= promised and (piece := file.read(2**20)):
+                content += piece
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(
+            f"{path}: corrupt or truncated gzip file; {error}"
+        ) from error
+    return from_idx(bytes(content), str(path))
 
 # %% ../book/data.md #MNIST_FILES
 MNIST_FILES = {
@@ -186,7 +202,7 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
             )
 
 # %% ../book/data.md #Digits
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Digits:
     """Images with their labels; unpacks as ``images, labels = digits``.
 
@@ -215,6 +231,10 @@ class Digits:
 
     def take(self, which) -> "Digits":
         """Return the digits that an index array, a mask or a slice picks."""
+        if not isinstance(which, slice) and np.ndim(which) != 1:
+            raise TypeError(
+                f"which: needs a slice, mask or indices, got {which!r}"
+            )
         return Digits(self.images[which], self.labels[which], self.source)
 
 # %% ../book/data.md #to_digits
@@ -238,7 +258,8 @@ def read_folder(folder, checksums=MNIST_FILES) -> tuple[Digits, Digits]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+        kind = "a file, not a folder" if folder.exists() else "no such folder"
+        raise FileNotFoundError(f"{folder}: {kind}")
     places = [folder, folder / "raw", folder / "MNIST" / "raw"]
     paths = []
     for name in checksums:
@@ -269,6 +290,8 @@ def read_npz(path) -> tuple[Digits, Digits]:
         If the file is corrupt, lacks an array, or holds something else.
     """
     path = Path(path)
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not Keras's mnist.npz; it is no zip file")
     keys = ("x_train", "y_train", "x_test", "y_test")
     try:
         with (
@@ -370,7 +393,16 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
     FileNotFoundError, ValueError
         Naming the file, and what is wrong with it.
     """
-    where = path if path is not None else os.environ.get("CNNBOOK_DATA") or None
+    named = os.environ.get("CNNBOOK_DATA") or None
+    if (
+        path is None
+        and named not in (None, "sample")
+        and not Path(named).exists()
+    ):
+        raise FileNotFoundError(
+            f"CNNBOOK_DATA names {named}, which does not exist"
+        )
+    where = path if path is not None else named
     cache = cache_folder() / "mnist"
     if where is None and all(
         (cache / f"{n}.gz").is_file() for n in MNIST_FILES
@@ -382,7 +414,7 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
     if where is not None and str(where) != "sample":
         return (
             read_npz(where)
-            if str(where).endswith(".npz")
+            if str(where).lower().endswith(".npz")
             else read_folder(where)
         )
     if where is None:

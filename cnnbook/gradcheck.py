@@ -34,16 +34,22 @@ def numerical_gradient(f: Callable, x, epsilon: float = 1e-5) -> np.ndarray:
     ValueError
         If `f` doesn't return one number, or `epsilon` isn't positive.
     """
-    if not epsilon > 0:
-        raise ValueError(f"epsilon: must be positive, got {epsilon!r}")
-    (x,) = float_arrays(x=x)
+    x, step = float_arrays(x=x, epsilon=epsilon)
+    if step.ndim or not 0 < step < np.inf:
+        raise ValueError(
+            f"epsilon: must be one positive number, got {epsilon!r}"
+        )
     x = x.astype(np.float64)  # a copy that may be nudged
     gradient = np.zeros_like(x)
     for place in np.ndindex(*x.shape):
         value, heights = x[place], []
         for step in (epsilon, -epsilon):
             x[place] = value + step
-            height = np.asarray(f(x.copy()))
+            if x[place] == value:
+                raise ValueError(
+                    f"epsilon: {epsilon} is lost beside {value} in x"
+                )
+            (height,) = float_arrays(**{"what f returns": f(x.copy())})
             if height.size != 1:
                 raise ValueError(
                     f"f: must return one number, got shape {height.shape}"
@@ -83,7 +89,7 @@ def check_gradient(
     ValueError
         If the shapes differ.
     """
-    gradient = np.asarray(gradient)
+    gradient, x = float_arrays(gradient=gradient, x=x)
     if gradient.shape != np.shape(x):
         raise ValueError(
             f"{name}: has shape {gradient.shape}, but x has {np.shape(x)}"

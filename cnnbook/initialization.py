@@ -8,7 +8,7 @@ __all__ = ['he_normal']
 # %% ../book/initialization.md #imports
 import numpy as np
 
-from .layers import Layer
+from .layers import Layer, as_rng
 
 # %% ../book/initialization.md #he_normal
 def he_normal(layer: Layer, rng=None) -> Layer:
@@ -26,7 +26,7 @@ def he_normal(layer: Layer, rng=None) -> Layer:
     Layer
         The same layer.
     """
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     for name, parameter in layer.named_parameters():
         if parameter.data.ndim >= 2:
             size = np.sqrt(2 / max(parameter.data[0].size, 1))

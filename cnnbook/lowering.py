@@ -13,6 +13,7 @@ from .backprop import check_upstream, crop
 from cnnbook.convolution import (
     as_padding,
     as_sizes,
+    check_pixels,
     conv_geometry,
     conv_output_size,
     pad,
@@ -60,6 +61,7 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
     )
     dilations = as_sizes(dilation, "dilation", 2)
     margins = as_padding(padding, kernel, strides, dilations)
+    check_pixels(x, 2)
     padded = pad(x if x.ndim == 4 else x[None], margins)
     output = conv_output_size(padded.shape[2:], kernel, strides, 0, dilations)
     windows = window_view(padded, kernel, strides, dilations)
@@ -67,6 +69,9 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
     columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(
         len(padded), rows, output[0] * output[1]
     )
+    columns = np.require(
+        columns, requirements="W"
+    )  # ours, not a view of windows
     return columns if x.ndim == 4 else columns[0]
 
 # %% ../book/lowering.md #conv2d
@@ -83,9 +88,8 @@ def conv2d(
     columns = grouped_columns(
         images, weight, g
     )  # (N, G, C/G * KH * KW, OH * OW)
-    rows = weight.reshape(
-        g.groups, -1, columns.shape[2]
-    )  # (G, F/G, C/G * KH * KW)
+    shape = (g.groups, len(weight) // g.groups, columns.shape[2])
+    rows = weight.reshape(shape)  # (G, F/G, C/G * KH * KW)
     y = np.matmul(rows, columns).reshape(len(images), len(weight), *g.output)
     if bias is not None:
         y += bias[:, None, None]
@@ -294,14 +298,13 @@ def max_pool2d_backward(
     check_upstream(dy, (*x.shape[:-2], *geometry.output))
     padded = pool_pad(x, geometry, -np.inf)
     y = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-    unknown = np.isnan(
-        y
-    )  # a NaN wins its window, and equals nothing, not even itself
+    inside = pool_pad(np.ones(x.shape[-2:]), geometry, 0.0) > 0  # the pixels
+    unknown = np.isnan(y)  # a NaN wins its window, and equals nothing
     dpadded = np.zeros_like(padded)
     taken = np.zeros(y.shape, bool)
     for place in pool_slices(geometry):
         won = (padded[place] == y) | (unknown & np.isnan(padded[place]))
-        won &= ~taken
+        won &= inside[place] & ~taken
         taken |= won
         dpadded[place] += np.where(won, dy, dy.dtype.type(0))
     top, left = geometry.padding

@@ -19,6 +19,8 @@ def as_classes(values, name: str) -> np.ndarray:
     TypeError, ValueError
         Naming the argument.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name}: can't be a masked array")
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(
@@ -72,6 +74,10 @@ def confusion_matrix(y_true, y_pred, classes: int | None = None) -> np.ndarray:
         )
     largest = int(max(y_true.max(), y_pred.max()))
     if classes is None:
+        if largest >= 10_000:
+            raise ValueError(
+                f"classes: give their number; {largest} seems no class"
+            )
         classes = largest + 1
     (classes,) = as_sizes(classes, "classes", 1)
     if largest >= classes:

@@ -20,6 +20,7 @@ from cnnbook.layers import (
     MaxPool2d,
     ReLU,
     Sequential,
+    as_rng,
 )
 
 # %% ../book/models.md #small_convnet
@@ -33,7 +34,7 @@ def small_convnet(rng=None) -> Sequential:
     ----------
     rng : numpy.random.Generator or seed, optional
     """
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     model = Sequential(
         Conv2d(1, 8, 3, rng=rng),
         ReLU(),

@@ -41,6 +41,10 @@ class Optimizer:
                 raise TypeError(
                     f"parameters: needs Parameters, got {type(p).__name__}"
                 )
+        if len({id(p) for p in self.parameters}) < len(self.parameters):
+            raise ValueError(
+                "parameters: one is there twice, and would step twice"
+            )
         self.lr = at_least_zero(lr, "lr")
         self.steps = 0
 
@@ -135,7 +139,7 @@ class Adam(Optimizer):
         weight_decay=0.0,
     ):
         super().__init__(parameters, lr)
-        if np.shape(betas) != (2,):
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ValueError(f"betas: needs two numbers, got {betas!r}")
         self.betas = tuple(at_least_zero(b, "betas", below=1) for b in betas)
         self.eps = at_least_zero(eps, "eps")

@@ -373,7 +373,8 @@ def training_curves(history):
         for k, (key, label) in enumerate(
             ((what, "training"), (f"valid_{what}", "validation"))
         ):
-            if values := history.get(key):
+            values = history.get(key, ())
+            if len(values):
                 colour, mark, dash = LINES[k]
                 epochs = range(1, len(values) + 1)
                 axis.plot(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .convolution import as_sizes, pad
+from .convolution import as_sizes, check_pixels, pad
 from .data import float_arrays
 
 # %% ../book/pooling.md #pool_output_size
@@ -63,6 +63,7 @@ def pool_geometry(
         raise ValueError(
             f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}"
         )
+    check_pixels(x, 2)
     kernel = as_sizes(kernel_size, "kernel_size", 2)
     strides = kernel if stride is None else as_sizes(stride, "stride", 2)
     margins = as_sizes(padding, "padding", 2, least=0)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .convolution import as_sizes
+from .layers import as_rng
 from .metrics import accuracy
 
 # %% ../book/training.md #check_data
@@ -62,6 +63,8 @@ def batches(
         If `batch_size` is no whole number of at least 1.
     """
     (batch_size,) = as_sizes(batch_size, "batch_size", 1)
+    if len(images) != len(labels):
+        raise ValueError(f"labels: {len(labels)} for {len(images)} images")
     count = len(images)
     order = np.arange(count) if rng is None else rng.permutation(count)
     for start in range(0, count, batch_size):
@@ -83,7 +86,12 @@ def logits_of(model, images, batch_size: int = 256) -> np.ndarray:
     finally:
         for layer, mode in modes:
             layer.training = mode
-    return np.concatenate(parts)
+    logits = np.concatenate(parts)
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(f"model: must give (N, K) logits, gave {logits.shape}")
+    if np.isnan(logits).any():
+        raise ValueError("model: gives NaN for some of the images")
+    return logits
 
 # %% ../book/training.md #predict
 def predict(model, images, batch_size: int = 256) -> np.ndarray:
@@ -177,12 +185,14 @@ def fit(
         If the loss is no longer a finite number; it names epoch and batch.
     """
     images, labels = check_data(train, "train")
+    if not callable(loss) or not hasattr(optimizer, "step"):
+        raise TypeError("loss, optimizer: need a function and an Optimizer")
     if valid is not None:
         check_data(valid, "valid")
     (epochs,) = as_sizes(epochs, "epochs", 1, least=0)
     (batch_size,) = as_sizes(batch_size, "batch_size", 1)
     callbacks = list(callbacks)
-    rng = np.random.default_rng(seed)
+    rng = as_rng(seed, "seed")
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for epoch in range(1, epochs + 1):
         model.train()

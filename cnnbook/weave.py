@@ -49,11 +49,10 @@ def cell_name(source: str) -> str:
 
 # %% ../book/weave.md #python_lines
 def python_lines(source: str) -> str:
-    """Return `source` with IPython's lines (``%magic``, ``!shell``) blanked."""
-    lines = source.split("\n")
-    return "\n".join(
-        "" if line.lstrip()[:1] in ("%", "!") else line for line in lines
-    )
+    """Return `source` with IPython's lines (``%magic``, ``!shell``) as Python."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
 
 # %% ../book/weave.md #read_chapter
 def read_chapter(path, text: str | None = None):
@@ -226,15 +225,19 @@ def import_closure(names: set[str], lib) -> set[str]:
 def file_digest(*paths) -> str:
     """Return one SHA-256 (hex) over the names and contents of files, sorted by name."""
     total = hashlib.sha256()
-    for path in sorted(map(Path, paths), key=lambda path: path.name):
-        total.update(path.name.encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, content in sorted(
+        (Path(p).name, Path(p).read_bytes()) for p in paths
+    ):
+        total.update(name.encode() + b"\0")
+        total.update(hashlib.sha256(content).digest())
     return total.hexdigest()
 
 # %% ../book/weave.md #data_files
 def data_files(lib) -> list[Path]:
     """Return the data files of a build: those of ``$CNNBOOK_DATA``, or the sample."""
-    folder = Path(os.environ.get("CNNBOOK_DATA") or Path(lib) / "mnist_sample")
+    named = os.environ.get("CNNBOOK_DATA", "sample")
+    sample = Path(lib) / "mnist_sample"
+    folder = sample if named in ("", "sample") else Path(named)
     if not folder.exists():
         raise FileNotFoundError(
             f"CNNBOOK_DATA names {folder}, which does not exist"
@@ -396,7 +399,8 @@ def build_environment(root) -> dict[str, str]:
     environment |= {
         name: str(build / folder) for name, folder in folders.items()
     }
-    if data := os.environ.get("CNNBOOK_DATA"):
+    data = os.environ.get("CNNBOOK_DATA", "")
+    if data not in ("", "sample"):
         environment["CNNBOOK_DATA"] = str(Path(data).resolve())
     quiet = "ignore:using the bundled sample"  # every page says so in its text
     return environment | {
