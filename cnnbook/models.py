@@ -70,9 +70,16 @@ class Summary:
     total: int
 
     def __repr__(self) -> str:
-        lines = [f"{'layer':34} {'output':>14} {'parameters':>12}"]
-        lines += [f"{n:34} {s!s:>14} {c:>12,}" for n, s, c in self.rows]
-        return "\n".join([*lines, f"{'total':34} {'':>14} {self.total:>12,}"])
+        rows = [("layer", "output", "parameters")]
+        rows += [
+            (name, str(shape), f"{count:,}") for name, shape, count in self.rows
+        ]
+        rows.append(("total", "", f"{self.total:,}"))
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{a:{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows
+        ]
+        return "\n".join(lines)
 
 # %% ../book/models.md #summary
 def summary(model: Layer, input_shape) -> Summary:
