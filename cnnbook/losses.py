@@ -120,7 +120,8 @@ def cross_entropy(logits, labels) -> float:
             f"logits: needs shape (N, K), N at least 1, got {logits.shape}"
         )
     labels = check_labels(labels, *logits.shape)
-    return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
+    chosen = log_softmax(logits)[np.arange(len(labels)), labels]
+    return float(0 - chosen.mean())  # not -mean, which can be -0.0
 
 # %% ../book/losses.md #cross_entropy_backward
 def cross_entropy_backward(logits, labels) -> np.ndarray:

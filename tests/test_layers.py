@@ -767,3 +767,38 @@ def test_backward_shape(name):
     with pytest.raises(ValueError, match="dy"):
         layer.backward(np.ones((*y.shape[:-1], y.shape[-1] + 1)))
     assert not any(p.grad.any() for p in layer.parameters())
+
+
+def test_a_layer_stands_in_one_place_only():
+    """Used twice, it would have forgotten its first input on the way back."""
+    shared = ReLU()
+    with pytest.raises(ValueError, match="one place only"):
+        Sequential(Linear(3, 3), shared, Sequential(Linear(3, 3), shared))
+
+
+def test_check_layer_wants_gradients_added():
+    """A layer that overwrites its gradients instead of adding fails."""
+
+    class Overwrites(Linear):
+        def backward(self, dy):
+            for parameter in self.parameters():
+                parameter.grad[...] = 0
+            return super().backward(dy)
+
+    with pytest.raises(AssertionError, match="dweight"):
+        check_layer(Overwrites(4, 3, rng=0), (2, 4))
+
+
+def test_padding_given_as_a_list_is_copied():
+    """Changing the caller's list later does not change the layer."""
+    padding = [1, 1]
+    layer = Conv2d(1, 1, 3, padding=padding, rng=0)
+    padding[0] = 4
+    assert layer(np.ones((1, 1, 5, 5))).shape == (1, 1, 5, 5)
+
+
+@pytest.mark.parametrize("rng", ["seed", 1.5, -1])
+def test_rng_that_is_none_is_named(rng):
+    """What is neither a generator nor a seed is refused by name."""
+    with pytest.raises(TypeError, match="^rng: "):
+        Linear(2, 2, rng=rng)

@@ -268,3 +268,9 @@ def test_bad_arguments():
             backward([1j, 0], [1.0, 0.0])
     with pytest.raises(TypeError, match="logits"):
         cross_entropy([["a"]], [0])
+
+
+def test_certain_and_right_costs_nothing_and_not_minus_nothing():
+    """The loss of a sure answer is 0.0, with a plus sign."""
+    loss = cross_entropy([[50.0, 0.0]], [0])
+    assert loss == 0 and not np.signbit(loss)

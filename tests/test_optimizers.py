@@ -189,3 +189,10 @@ def test_base_class():
     assert p.data.tolist() == [0.5, -0.5]
     with pytest.raises(NotImplementedError, match="Optimizer"):
         Optimizer([p], 0.1).step()
+
+
+def test_parameter_given_twice_is_refused():
+    """It would step twice in every step."""
+    weight = Parameter([1.0])
+    with pytest.raises(ValueError, match=r"^parameters: .*twice"):
+        SGD([weight, weight], lr=0.1)

@@ -21,6 +21,7 @@ from oracle_cases import (
     recorded,
 )
 
+from cnnbook import lowering
 from cnnbook.pooling import avg_pool2d, max_pool2d
 
 
@@ -114,3 +115,19 @@ def test_pooling_refuses_images_without_rows(pool):
     """As PyTorch: a padding around nothing is no image."""
     changed = {"x": np.ones((1, 2, 0, 4)), "padding": 1}
     assert_refused(pool, pooling_arguments(), (changed, "x"))
+
+
+def test_half_precision_is_computed_in_single():
+    """An average of many ones is one, which float16 can't add up."""
+    ones = np.ones((1, 1, 64, 64), np.float16)
+    for pool in (avg_pool2d, lowering.avg_pool2d):
+        y = pool(ones, 64)
+        assert y.dtype == np.float32
+        assert y.item() == 1.0
+
+
+def test_masked_arrays_are_refused():
+    """Their hidden values would be pooled as if they were there."""
+    x = np.ma.masked_array(np.ones((1, 2, 2)), mask=np.eye(2)[None])
+    with pytest.raises(TypeError, match="^x: .*masked"):
+        max_pool2d(x, 2)
