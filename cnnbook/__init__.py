@@ -32,9 +32,7 @@ PUBLIC = {
 }
 
 # %% ../book/front_door.md #_HOMES
-_HOMES = {
-    name: home for home, names in PUBLIC.items() for name in names.split()
-}
+_HOMES = {name: home for home, names in PUBLIC.items() for name in names.split()}
 
 # %% ../book/front_door.md #__getattr__
 def __getattr__(name: str):

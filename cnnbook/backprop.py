@@ -57,9 +57,7 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
 def check_upstream(dy, shape) -> None:
     """Raise a ValueError unless the upstream gradient has the shape of the output."""
     if dy.shape != tuple(shape):
-        raise ValueError(
-            f"dy: needs the output's shape {tuple(shape)}, got {dy.shape}"
-        )
+        raise ValueError(f"dy: needs the output's shape {tuple(shape)}, got {dy.shape}")
 
 # %% ../book/backprop.md #crop
 def crop(x, padding) -> np.ndarray:
@@ -126,9 +124,7 @@ def max_pool2d_backward(
         Naming the argument, what it got and what it needs.
     """
     dy, x = float_arrays(dy=dy, x=x)
-    geometry = pool_geometry(
-        x, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     (kh, kw), (sh, sw), (ph, pw), (dh, dw), output = geometry
     check_upstream(dy, (*x.shape[:-2], *output))
     padded = pool_pad(x, geometry, -np.inf)

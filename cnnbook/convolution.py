@@ -35,9 +35,7 @@ def correlate1d(a, kernel, mode: str = "full") -> np.ndarray:
         raise ValueError(
             f"a, kernel: need 1-D arrays, got {a.shape} and {kernel.shape}"
         )
-    if (
-        mode == "same"
-    ):  # of two middles SciPy takes the first, in 2-D the second
+    if mode == "same":  # of two middles SciPy takes the first, in 2-D the second
         start = (len(kernel) - 1) // 2
         return correlate2d(a[None], kernel[None])[0, start : start + len(a)]
     return correlate2d(a[None], kernel[None], mode)[0]
@@ -72,9 +70,7 @@ def correlate2d(a, kernel, mode: str = "full") -> np.ndarray:
     if not isinstance(mode, str) or mode not in margins:
         raise ValueError(f"mode: needs 'full', 'same' or 'valid', got {mode!r}")
     if mode == "valid" and (kh > h or kw > w):
-        raise ValueError(
-            f"kernel: {kernel.shape} does not fit into a {a.shape} array"
-        )
+        raise ValueError(f"kernel: {kernel.shape} does not fit into a {a.shape} array")
     a = np.pad(a, margins[mode])
     y = np.zeros((a.shape[0] - kh + 1, a.shape[1] - kw + 1), a.dtype)
     for i, j in np.ndindex(*y.shape):
@@ -129,9 +125,7 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
         Naming the argument; also if the kernel is larger than the padded input.
     """
     arguments = (size, kernel_size, stride, padding, dilation)
-    single = not any(
-        isinstance(v, tuple | list | np.ndarray) for v in arguments
-    )
+    single = not any(isinstance(v, tuple | list | np.ndarray) for v in arguments)
     sizes = as_sizes(size, "size", 2)
     kernels = as_sizes(kernel_size, "kernel_size", 2)
     strides, dilations = (
@@ -153,9 +147,7 @@ def conv_output_size(size, kernel_size, stride=1, padding=0, dilation=1):
     return output[0] if single else tuple(output)
 
 # %% ../book/convolution.md #as_sizes
-def as_sizes(
-    value, name: str, dimensions: int, least: int = 1
-) -> tuple[int, ...]:
+def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ...]:
     """Return `value`, an int or one int per dimension, as a tuple of ints.
 
     Raises
@@ -165,18 +157,11 @@ def as_sizes(
         with `name`.
     """
     try:
-        many = (
-            isinstance(value, tuple | list | np.ndarray) and np.ndim(value) > 0
-        )
-        if any(
-            isinstance(v, bool | np.bool_)
-            for v in (value if many else (value,))
-        ):
+        many = isinstance(value, tuple | list | np.ndarray) and np.ndim(value) > 0
+        if any(isinstance(v, bool | np.bool_) for v in (value if many else (value,))):
             raise TypeError
         values = (
-            tuple(index(v) for v in value)
-            if many
-            else (index(value),) * dimensions
+            tuple(index(v) for v in value) if many else (index(value),) * dimensions
         )
     except (TypeError, ValueError):  # ValueError: rows of different lengths
         raise TypeError(f"{name}: needs whole numbers, got {value!r}") from None
@@ -187,9 +172,7 @@ def as_sizes(
     return values
 
 # %% ../book/convolution.md #as_padding
-def as_padding(
-    padding, kernel, stride, dilation
-) -> tuple[tuple[int, int], ...]:
+def as_padding(padding, kernel, stride, dilation) -> tuple[tuple[int, int], ...]:
     """Return zeros (before, after) for each dimension, from an int, a pair or a word.
 
     Raises
@@ -203,17 +186,13 @@ def as_padding(
                 f"padding: needs numbers, 'valid' or 'same', got {padding!r}"
             )
         if padding == "same" and max(stride) > 1:
-            raise ValueError(
-                f"padding: 'same' needs stride 1, got stride {stride}"
-            )
+            raise ValueError(f"padding: 'same' needs stride 1, got stride {stride}")
         totals = [
             d * (k - 1) * (padding == "same")
             for k, d in zip(kernel, dilation, strict=True)
         ]
         return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple(
-        (p, p) for p in as_sizes(padding, "padding", len(kernel), least=0)
-    )
+    return tuple((p, p) for p in as_sizes(padding, "padding", len(kernel), least=0))
 
 # %% ../book/convolution.md #Geometry
 @dataclass(frozen=True)
@@ -259,9 +238,7 @@ def conv_geometry(
     """
     axes = "L" if dimensions == 1 else "H, W"
     if x.ndim not in (dimensions + 1, dimensions + 2):
-        raise ValueError(
-            f"x: needs shape (N, C, {axes}) or (C, {axes}), got {x.shape}"
-        )
+        raise ValueError(f"x: needs shape (N, C, {axes}) or (C, {axes}), got {x.shape}")
     check_pixels(x, dimensions)
     if weight.ndim != dimensions + 2 or 0 in weight.shape[2:]:
         raise ValueError(
@@ -286,9 +263,7 @@ def conv_geometry(
     strides = as_sizes(stride, "stride", dimensions)
     dilations = as_sizes(dilation, "dilation", dimensions)
     margins = as_padding(padding, kernel, strides, dilations)
-    padded = [
-        n + sum(m) for n, m in zip(x.shape[-dimensions:], margins, strict=True)
-    ]
+    padded = [n + sum(m) for n, m in zip(x.shape[-dimensions:], margins, strict=True)]
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     if any(span > n for span, n in zip(spans, padded, strict=True)):
         raise ValueError(
@@ -325,9 +300,7 @@ def pad(x, padding, value: float = 0.0) -> np.ndarray:
     """
     (x,) = float_arrays(x=x)
     if x.ndim < 2:
-        raise ValueError(
-            f"x: needs at least two axes (..., H, W), got shape {x.shape}"
-        )
+        raise ValueError(f"x: needs at least two axes (..., H, W), got shape {x.shape}")
     if not isinstance(value, float | int | np.number):
         raise TypeError(f"value: needs a number, got {value!r}")
     if (
@@ -335,13 +308,9 @@ def pad(x, padding, value: float = 0.0) -> np.ndarray:
         and len(padding) == 2
         and np.iterable(padding[0])
     ):
-        margins = tuple(
-            as_sizes(margin, "padding", 2, least=0) for margin in padding
-        )
+        margins = tuple(as_sizes(margin, "padding", 2, least=0) for margin in padding)
     else:
-        margins = tuple(
-            (p, p) for p in as_sizes(padding, "padding", 2, least=0)
-        )
+        margins = tuple((p, p) for p in as_sizes(padding, "padding", 2, least=0))
     return np.pad(x, ((0, 0),) * (x.ndim - 2) + margins, constant_values=value)
 
 # %% ../book/convolution.md #conv2d
@@ -370,16 +339,12 @@ def conv2d(
     """
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 2)
-    padded = pad(
-        x if x.ndim == 4 else x[None], g.padding
-    )  # (N, C, H + 2p, W + 2p)
+    padded = pad(x if x.ndim == 4 else x[None], g.padding)  # (N, C, H + 2p, W + 2p)
     filters, channels, kh, kw = weight.shape
     (sh, sw), (dh, dw) = g.stride, g.dilation
     y = np.zeros((len(padded), filters, *g.output), x.dtype)
     for n, f, i, j in np.ndindex(*y.shape):
-        first = (
-            f // (filters // groups) * channels
-        )  # of the channels in f's group
+        first = f // (filters // groups) * channels  # of the channels in f's group
         window = padded[
             n,
             first : first + channels,

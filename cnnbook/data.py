@@ -44,9 +44,7 @@ def float_arrays(**arrays) -> list:
         try:
             array = np.asarray(value)
         except Exception as error:  # whatever an array-like does on its way
-            raise TypeError(
-                f"{name}: can't be made an array; {error}"
-            ) from error
+            raise TypeError(f"{name}: can't be made an array; {error}") from error
         masked = isinstance(value, np.ma.MaskedArray)
         if masked or array.dtype.kind not in "biuf":
             kind = "a masked array" if masked else f"dtype {array.dtype}"
@@ -95,19 +93,13 @@ def from_idx(content: bytes, name: str = "content") -> np.ndarray:
         raise TypeError(f"{name}: needs bytes, got {type(content).__name__}")
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] == 0:
         found = content[:4].hex(" ") or "nothing"
-        raise ValueError(
-            f"{name}: not an IDX file of bytes; it starts with {found}"
-        )
+        raise ValueError(f"{name}: not an IDX file of bytes; it starts with {found}")
     dimensions = content[3]
     if dimensions > 32:
-        raise ValueError(
-            f"{name}: {dimensions} dimensions are more than an image has"
-        )
+        raise ValueError(f"{name}: {dimensions} dimensions are more than an image has")
     start = 4 + 4 * dimensions
     if len(content) < start:
-        raise ValueError(
-            f"{name}: truncated inside its header ({len(content)} bytes)"
-        )
+        raise ValueError(f"{name}: truncated inside its header ({len(content)} bytes)")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     expected = start + math.prod(shape)
     if len(content) != expected:
@@ -143,9 +135,7 @@ def read_idx(path) -> np.ndarray:
             while len(content) <= promised and (piece := file.read(2**20)):
                 content += piece
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: corrupt or truncated gzip file; {error}"
-        ) from error
+        raise ValueError(f"{path}: corrupt or truncated gzip file; {error}") from error
     return from_idx(bytes(content), str(path))
 
 # %% ../book/data.md #MNIST_FILES
@@ -176,9 +166,7 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
     checksums : the MD5 of each file's uncompressed content (hex)
     """
     if images.ndim != 3 or images.shape[1:] != (28, 28):
-        raise ValueError(
-            f"{names[0]}: images are (N, 28, 28), got {images.shape}"
-        )
+        raise ValueError(f"{names[0]}: images are (N, 28, 28), got {images.shape}")
     if labels.ndim != 1:
         raise ValueError(f"{names[1]}: labels are (N,), got {labels.shape}")
     if len(images) != len(labels):
@@ -191,9 +179,7 @@ def check_digits(images, labels, names: tuple[str, str], checksums) -> None:
             f"{names[1]}: label {labels[wrong[0]]} at position {wrong[0]}, "
             "not a digit 0-9"
         )
-    for name, array, expected in zip(
-        names, (images, labels), checksums, strict=True
-    ):
+    for name, array, expected in zip(names, (images, labels), checksums, strict=True):
         found = hashlib.md5(to_idx(array), usedforsecurity=False).hexdigest()
         if found != expected:
             raise ValueError(
@@ -232,17 +218,13 @@ class Digits:
     def take(self, which) -> "Digits":
         """Return the digits that an index array, a mask or a slice picks."""
         if not isinstance(which, slice) and np.ndim(which) != 1:
-            raise TypeError(
-                f"which: needs a slice, mask or indices, got {which!r}"
-            )
+            raise TypeError(f"which: needs a slice, mask or indices, got {which!r}")
         return Digits(self.images[which], self.labels[which], self.source)
 
 # %% ../book/data.md #to_digits
 def to_digits(images, labels, source: str) -> Digits:
     """Turn bytes, (N, 28, 28) and (N,), into :py:class:`Digits`."""
-    scaled = images[:, None].astype(np.float32) / np.float32(
-        255
-    )  # (N, 1, 28, 28)
+    scaled = images[:, None].astype(np.float32) / np.float32(255)  # (N, 1, 28, 28)
     return Digits(scaled, labels.astype(np.int64), source)
 
 # %% ../book/data.md #read_folder
@@ -266,9 +248,7 @@ def read_folder(folder, checksums=MNIST_FILES) -> tuple[Digits, Digits]:
         candidates = [p / f for p in places for f in (name, f"{name}.gz")]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
-            raise FileNotFoundError(
-                f"{folder}: has neither {name} nor {name}.gz"
-            )
+            raise FileNotFoundError(f"{folder}: has neither {name} nor {name}.gz")
         paths.append(found)
     splits = []
     md5s = list(checksums.values())
@@ -299,23 +279,17 @@ def read_npz(path) -> tuple[Digits, Digits]:
             np.load(file, allow_pickle=False) as archive,
         ):
             arrays = [np.asarray(archive[key]) for key in keys]
-    except (KeyError, ValueError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (KeyError, ValueError, OSError, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not Keras's mnist.npz; {error}") from error
-    except (
-        Exception
-    ) as error:  # zipfile's own error, which it doesn't share a base with
-        raise ValueError(f"{path}: corrupt; {error}") from error
     md5s = list(MNIST_FILES.values())
     splits = []
     for k in (0, 2):
         names = (f"{path} ({keys[k]})", f"{path} ({keys[k + 1]})")
         for name, array in zip(names, arrays[k : k + 2], strict=True):
             if array.dtype != np.uint8:
-                raise ValueError(
-                    f"{name}: MNIST is kept as uint8, not {array.dtype}"
-                )
+                raise ValueError(f"{name}: MNIST is kept as uint8, not {array.dtype}")
         check_digits(arrays[k], arrays[k + 1], names, md5s[k : k + 2])
         splits.append(to_digits(arrays[k], arrays[k + 1], str(path)))
     return splits[0], splits[1]
@@ -323,9 +297,7 @@ def read_npz(path) -> tuple[Digits, Digits]:
 # %% ../book/data.md #cache_folder
 def cache_folder() -> Path:
     """Return where downloads go: ``$CNNBOOK_CACHE``, or ``~/.cache/cnnbook``."""
-    return Path(
-        os.environ.get("CNNBOOK_CACHE") or Path.home() / ".cache" / "cnnbook"
-    )
+    return Path(os.environ.get("CNNBOOK_CACHE") or Path.home() / ".cache" / "cnnbook")
 
 # %% ../book/data.md #download_mnist
 def download_mnist(folder) -> None:
@@ -344,13 +316,9 @@ def download_mnist(folder) -> None:
         raise ModuleNotFoundError(
             'the download needs scikit-learn: pip install "cnnbook[data]"'
         ) from error
-    fetched = fetch_openml(
-        "mnist_784", version=1, as_frame=False, parser="liac-arff"
-    )
+    fetched = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff")
     if np.shape(fetched.data) != (70000, 784):
-        raise ValueError(
-            f"OpenML: sent {np.shape(fetched.data)}, not (70000, 784)"
-        )
+        raise ValueError(f"OpenML: sent {np.shape(fetched.data)}, not (70000, 784)")
     pixels = np.asarray(fetched.data).astype(np.uint8).reshape(-1, 28, 28)
     labels = np.asarray(fetched.target).astype(np.uint8)
     md5s = list(MNIST_FILES.values())
@@ -394,19 +362,11 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
         Naming the file, and what is wrong with it.
     """
     named = os.environ.get("CNNBOOK_DATA") or None
-    if (
-        path is None
-        and named not in (None, "sample")
-        and not Path(named).exists()
-    ):
-        raise FileNotFoundError(
-            f"CNNBOOK_DATA names {named}, which does not exist"
-        )
+    if path is None and named not in (None, "sample") and not Path(named).exists():
+        raise FileNotFoundError(f"CNNBOOK_DATA names {named}, which does not exist")
     where = path if path is not None else named
     cache = cache_folder() / "mnist"
-    if where is None and all(
-        (cache / f"{n}.gz").is_file() for n in MNIST_FILES
-    ):
+    if where is None and all((cache / f"{n}.gz").is_file() for n in MNIST_FILES):
         where = cache
     elif where is None and download:
         download_mnist(cache)
@@ -423,8 +383,6 @@ def load_mnist(path=None, *, download: bool = False) -> tuple[Digits, Digits]:
             "load_mnist(download=True) gets all of it",
             stacklevel=2,
         )
-    train, test = read_folder(
-        str(files("cnnbook") / "mnist_sample"), SAMPLE_FILES
-    )
+    train, test = read_folder(str(files("cnnbook") / "mnist_sample"), SAMPLE_FILES)
     name = "the sample of MNIST that cnnbook bundles"
     return replace(train, source=name), replace(test, source=name)

@@ -36,9 +36,7 @@ def numerical_gradient(f: Callable, x, epsilon: float = 1e-5) -> np.ndarray:
     """
     x, step = float_arrays(x=x, epsilon=epsilon)
     if step.ndim or not 0 < step < np.inf:
-        raise ValueError(
-            f"epsilon: must be one positive number, got {epsilon!r}"
-        )
+        raise ValueError(f"epsilon: must be one positive number, got {epsilon!r}")
     x = x.astype(np.float64)  # a copy that may be nudged
     gradient = np.zeros_like(x)
     for place in np.ndindex(*x.shape):
@@ -46,14 +44,10 @@ def numerical_gradient(f: Callable, x, epsilon: float = 1e-5) -> np.ndarray:
         for step in (epsilon, -epsilon):
             x[place] = value + step
             if x[place] == value:
-                raise ValueError(
-                    f"epsilon: {epsilon} is lost beside {value} in x"
-                )
+                raise ValueError(f"epsilon: {epsilon} is lost beside {value} in x")
             (height,) = float_arrays(**{"what f returns": f(x.copy())})
             if height.size != 1:
-                raise ValueError(
-                    f"f: must return one number, got shape {height.shape}"
-                )
+                raise ValueError(f"f: must return one number, got shape {height.shape}")
             heights.append(height.item())
         x[place] = value
         gradient[place] = (heights[0] - heights[1]) / (2 * epsilon)
@@ -91,9 +85,7 @@ def check_gradient(
     """
     gradient, x = float_arrays(gradient=gradient, x=x)
     if gradient.shape != np.shape(x):
-        raise ValueError(
-            f"{name}: has shape {gradient.shape}, but x has {np.shape(x)}"
-        )
+        raise ValueError(f"{name}: has shape {gradient.shape}, but x has {np.shape(x)}")
     measured = numerical_gradient(f, x, epsilon)
     if measured.size == 0:
         return 0.0
@@ -102,8 +94,7 @@ def check_gradient(
     error = float(difference.max() / scale)
     if not error <= tolerance:  # so that NaN is an error, too
         worst = tuple(
-            int(i)
-            for i in np.unravel_index(np.argmax(difference), difference.shape)
+            int(i) for i in np.unravel_index(np.argmax(difference), difference.shape)
         )
         raise AssertionError(
             f"{name}: relative error {error:.1e} is above {tolerance:.0e}; "

@@ -85,9 +85,7 @@ def check_linear(x, weight, bias) -> None:
             f"got shape {x.shape}"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"bias: needs shape {weight.shape[:1]}, got {bias.shape}"
-        )
+        raise ValueError(f"bias: needs shape {weight.shape[:1]}, got {bias.shape}")
 
 # %% ../book/layers.md #linear_backward
 def linear_backward(dy, x, weight):
@@ -145,15 +143,11 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, "Layer"]]:
         """Yield the layers that this one is made of, with their names."""
-        yield from (
-            (k, v) for k, v in vars(self).items() if isinstance(v, Layer)
-        )
+        yield from ((k, v) for k, v in vars(self).items() if isinstance(v, Layer))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield all parameters with their names, as PyTorch names them."""
-        yield from (
-            (k, v) for k, v in vars(self).items() if isinstance(v, Parameter)
-        )
+        yield from ((k, v) for k, v in vars(self).items() if isinstance(v, Parameter))
         for name, child in self.children():
             for key, parameter in child.named_parameters():
                 yield f"{name}.{key}", parameter
@@ -204,9 +198,7 @@ class Layer:
                 f"state: missing {sorted(own.keys() - set(state))}, "
                 f"unknown {sorted(set(state) - own.keys(), key=str)}"
             )
-        arrays = {
-            k: float_arrays(**{f"state[{k!r}]": v})[0] for k, v in state.items()
-        }
+        arrays = {k: float_arrays(**{f"state[{k!r}]": v})[0] for k, v in state.items()}
         for name, array in arrays.items():
             if array.shape != own[name].data.shape:
                 raise ValueError(
@@ -236,9 +228,7 @@ def as_rng(rng, name: str = "rng") -> np.random.Generator:
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name}: needs a generator or a seed; {error}"
-        ) from error
+        raise TypeError(f"{name}: needs a generator or a seed; {error}") from error
 
 # %% ../book/layers.md #uniform
 def uniform(shape, inputs: int, rng) -> np.ndarray:
@@ -289,12 +279,8 @@ class Conv2d(Layer):
         self.dilation = as_sizes(dilation, "dilation", 2)
         (self.groups,) = as_sizes(groups, "groups", 1)
         words = isinstance(padding, str)
-        self.padding = (
-            padding if words else as_sizes(padding, "padding", 2, least=0)
-        )
-        as_padding(
-            padding, self.kernel_size, self.stride, self.dilation
-        )  # raises
+        self.padding = padding if words else as_sizes(padding, "padding", 2, least=0)
+        as_padding(padding, self.kernel_size, self.stride, self.dilation)  # raises
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"groups: {groups} must divide in_channels ({in_channels}) "
@@ -306,9 +292,7 @@ class Conv2d(Layer):
         shape = (self.out_channels, channels, *self.kernel_size)
         self.weight = Parameter(uniform(shape, inputs, rng))
         self.bias = (
-            Parameter(uniform((self.out_channels,), inputs, rng))
-            if bias
-            else None
+            Parameter(uniform((self.out_channels,), inputs, rng)) if bias else None
         )
 
     def forward(self, x) -> np.ndarray:
@@ -318,9 +302,7 @@ class Conv2d(Layer):
 
     def backward(self, dy) -> np.ndarray:
         x = self.remembered()
-        dx, dweight, dbias = conv2d_backward(
-            dy, x, self.weight.data, *self.options()
-        )
+        dx, dweight, dbias = conv2d_backward(dy, x, self.weight.data, *self.options())
         self.weight.grad += dweight
         if self.bias is not None:
             self.bias.grad += dbias
@@ -427,9 +409,7 @@ class Linear(Layer):
         shape = (self.out_features, self.in_features)
         self.weight = Parameter(uniform(shape, self.in_features, rng))
         self.bias = (
-            Parameter(uniform(shape[:1], self.in_features, rng))
-            if bias
-            else None
+            Parameter(uniform(shape[:1], self.in_features, rng)) if bias else None
         )
 
     def forward(self, x) -> np.ndarray:
@@ -439,9 +419,7 @@ class Linear(Layer):
         )
 
     def backward(self, dy) -> np.ndarray:
-        dx, dweight, dbias = linear_backward(
-            dy, self.remembered(), self.weight.data
-        )
+        dx, dweight, dbias = linear_backward(dy, self.remembered(), self.weight.data)
         self.weight.grad += dweight
         if self.bias is not None:
             self.bias.grad += dbias
@@ -524,9 +502,7 @@ class Sequential(Layer):
         return "\n".join(["Sequential(", *lines, ")"])
 
 # %% ../book/layers.md #check_layer
-def check_layer(
-    layer, input_shape, seed: int = 0, tolerance: float = 1e-7
-) -> float:
+def check_layer(layer, input_shape, seed: int = 0, tolerance: float = 1e-7) -> float:
     """Check a layer's backward against central differences; return the largest error.
 
     Parameters
@@ -552,9 +528,7 @@ def check_layer(
         for _, p in named:
             p.data = p.data.astype(np.float64)
             p.grad = rng.normal(size=p.data.shape)
-        held = {
-            name: p.grad.copy() for name, p in named
-        }  # backward must add to it
+        held = {name: p.grad.copy() for name, p in named}  # backward must add to it
         kept = x.copy()
         dy = rng.normal(size=layer.forward(x).shape)
         upstream = dy.copy()

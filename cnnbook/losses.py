@@ -70,9 +70,7 @@ def log_softmax_backward(dy, logits) -> np.ndarray:
 def check_same(dy, y) -> None:
     """Raise a ValueError unless the upstream gradient has the shape of the output."""
     if dy.shape != y.shape:
-        raise ValueError(
-            f"dy: needs the output's shape {y.shape}, got {dy.shape}"
-        )
+        raise ValueError(f"dy: needs the output's shape {y.shape}, got {dy.shape}")
 
 # %% ../book/losses.md #check_labels
 def check_labels(labels, count: int, classes: int) -> np.ndarray:
@@ -87,9 +85,7 @@ def check_labels(labels, count: int, classes: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
-        raise TypeError(
-            f"labels: needs whole numbers, got dtype {labels.dtype}"
-        )
+        raise TypeError(f"labels: needs whole numbers, got dtype {labels.dtype}")
     if labels.shape != (count,):
         raise ValueError(f"labels: needs shape ({count},), got {labels.shape}")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -147,6 +143,4 @@ class CrossEntropyLoss:
 
     def __call__(self, logits, labels) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient; see :py:func:`cross_entropy`."""
-        return cross_entropy(logits, labels), cross_entropy_backward(
-            logits, labels
-        )
+        return cross_entropy(logits, labels), cross_entropy_backward(logits, labels)

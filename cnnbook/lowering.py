@@ -26,9 +26,7 @@ def window_view(padded, kernel, stride, dilation) -> np.ndarray:
     """Return a read-only view (N, C, OH, OW, KH, KW) of all windows of (N, C, H, W)."""
     (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
     extent = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, extent, axis=(2, 3)
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(2, 3))
     return windows[:, :, ::sh, ::sw, ::dh, ::dw]
 
 # %% ../book/lowering.md #im2col
@@ -52,9 +50,7 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
     """
     (x,) = float_arrays(x=x)
     if x.ndim not in (3, 4):
-        raise ValueError(
-            f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}"
-        )
+        raise ValueError(f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}")
     kernel, strides = (
         as_sizes(kernel_size, "kernel_size", 2),
         as_sizes(stride, "stride", 2),
@@ -69,9 +65,7 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1) -> np.ndarray:
     columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(
         len(padded), rows, output[0] * output[1]
     )
-    columns = np.require(
-        columns, requirements="W"
-    )  # ours, not a view of windows
+    columns = np.require(columns, requirements="W")  # ours, not a view of windows
     return columns if x.ndim == 4 else columns[0]
 
 # %% ../book/lowering.md #conv2d
@@ -85,9 +79,7 @@ def conv2d(
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     g = conv_geometry(x, weight, bias, stride, padding, dilation, groups, 2)
     images = x if x.ndim == 4 else x[None]
-    columns = grouped_columns(
-        images, weight, g
-    )  # (N, G, C/G * KH * KW, OH * OW)
+    columns = grouped_columns(images, weight, g)  # (N, G, C/G * KH * KW, OH * OW)
     shape = (g.groups, len(weight) // g.groups, columns.shape[2])
     rows = weight.reshape(shape)  # (G, F/G, C/G * KH * KW)
     y = np.matmul(rows, columns).reshape(len(images), len(weight), *g.output)
@@ -194,14 +186,9 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     dweight = np.matmul(upstream, columns.swapaxes(2, 3)).sum(
         axis=0
     )  # (G, F/G, length)
-    dcolumns = np.matmul(
-        rows.swapaxes(1, 2), upstream
-    )  # (N, G, length, OH * OW)
+    dcolumns = np.matmul(rows.swapaxes(1, 2), upstream)  # (N, G, length, OH * OW)
     parts = dcolumns.reshape(n, images.shape[1], *weight.shape[2:], *g.output)
-    size = [
-        s + sum(margin)
-        for s, margin in zip(x.shape[-2:], g.padding, strict=True)
-    ]
+    size = [s + sum(margin) for s, margin in zip(x.shape[-2:], g.padding, strict=True)]
     dx = crop(add_windows(parts, size, g.stride, g.dilation), g.padding)
     dbias = dy.reshape(n, len(weight), pixels).sum(axis=(0, 2))
     return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias
@@ -272,9 +259,7 @@ def max_pool2d(
     Parameters, result and errors are those of :py:func:`cnnbook.pooling.max_pool2d`.
     """
     (x,) = float_arrays(x=x)
-    geometry = pool_geometry(
-        x, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     padded = pool_pad(x, geometry, -np.inf)
     places = pool_slices(geometry)
     y = padded[next(places)].copy()
@@ -292,9 +277,7 @@ def max_pool2d_backward(
     :py:func:`cnnbook.backprop.max_pool2d_backward`.
     """
     dy, x = float_arrays(dy=dy, x=x)
-    geometry = pool_geometry(
-        x, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     check_upstream(dy, (*x.shape[:-2], *geometry.output))
     padded = pool_pad(x, geometry, -np.inf)
     y = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
@@ -326,9 +309,7 @@ def avg_pool2d(
     (x,) = float_arrays(x=x)
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
     padded = pool_pad(x, geometry, 0.0)
-    counts = window_counts(x.shape[-2:], geometry, count_include_pad).astype(
-        x.dtype
-    )
+    counts = window_counts(x.shape[-2:], geometry, count_include_pad).astype(x.dtype)
     places = pool_slices(geometry)
     y = padded[next(places)].copy()
     for place in places:
@@ -353,9 +334,9 @@ def avg_pool2d_backward(
     dy, x = float_arrays(dy=dy, x=x)
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
     check_upstream(dy, (*x.shape[:-2], *geometry.output))
-    share = dy / window_counts(
-        x.shape[-2:], geometry, count_include_pad
-    ).astype(dy.dtype)
+    share = dy / window_counts(x.shape[-2:], geometry, count_include_pad).astype(
+        dy.dtype
+    )
     dpadded = np.zeros_like(pool_pad(x, geometry, 0.0))
     for place in pool_slices(geometry):
         dpadded[place] += share

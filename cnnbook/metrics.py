@@ -23,9 +23,7 @@ def as_classes(values, name: str) -> np.ndarray:
         raise TypeError(f"{name}: can't be a masked array")
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(
-            f"{name}: needs shape (N,), N at least 1, got {array.shape}"
-        )
+        raise ValueError(f"{name}: needs shape (N,), N at least 1, got {array.shape}")
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: needs whole numbers, got dtype {array.dtype}")
     if array.min() < 0:
@@ -47,9 +45,7 @@ def accuracy(y_true, y_pred) -> float:
     """
     y_true, y_pred = as_classes(y_true, "y_true"), as_classes(y_pred, "y_pred")
     if len(y_true) != len(y_pred):
-        raise ValueError(
-            f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels"
-        )
+        raise ValueError(f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels")
     return float(np.mean(y_true == y_pred))
 
 # %% ../book/metrics.md #confusion_matrix
@@ -69,21 +65,15 @@ def confusion_matrix(y_true, y_pred, classes: int | None = None) -> np.ndarray:
     """
     y_true, y_pred = as_classes(y_true, "y_true"), as_classes(y_pred, "y_pred")
     if len(y_true) != len(y_pred):
-        raise ValueError(
-            f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels"
-        )
+        raise ValueError(f"y_pred: {len(y_pred)} predictions for {len(y_true)} labels")
     largest = int(max(y_true.max(), y_pred.max()))
     if classes is None:
         if largest >= 10_000:
-            raise ValueError(
-                f"classes: give their number; {largest} seems no class"
-            )
+            raise ValueError(f"classes: give their number; {largest} seems no class")
         classes = largest + 1
     (classes,) = as_sizes(classes, "classes", 1)
     if largest >= classes:
-        raise ValueError(
-            f"classes: {classes} are too few for class number {largest}"
-        )
+        raise ValueError(f"classes: {classes} are too few for class number {largest}")
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (y_true, y_pred), 1)
     return matrix

@@ -71,14 +71,10 @@ class Summary:
 
     def __repr__(self) -> str:
         rows = [("layer", "output", "parameters")]
-        rows += [
-            (name, str(shape), f"{count:,}") for name, shape, count in self.rows
-        ]
+        rows += [(name, str(shape), f"{count:,}") for name, shape, count in self.rows]
         rows.append(("total", "", f"{self.total:,}"))
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            f"{a:{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows
-        ]
+        lines = [f"{a:{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
         return "\n".join(lines)
 
 # %% ../book/models.md #summary
@@ -111,7 +107,5 @@ def summary(model: Layer, input_shape) -> Summary:
             raise ValueError(
                 f"layer {k}, {layer!r}, can't take {x.shape}: {error}"
             ) from error
-        rows.append(
-            (repr(layer).split("\n")[0], x.shape[1:], parameter_count(layer))
-        )
+        rows.append((repr(layer).split("\n")[0], x.shape[1:], parameter_count(layer)))
     return Summary(tuple(rows), parameter_count(model))

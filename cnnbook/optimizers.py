@@ -30,21 +30,15 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Parameter], lr: float):
         if isinstance(parameters, Parameter):
-            raise TypeError(
-                "parameters: needs a list of Parameters, got a single one"
-            )
+            raise TypeError("parameters: needs a list of Parameters, got a single one")
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("parameters: there are none to optimize")
         for p in self.parameters:
             if not isinstance(p, Parameter):
-                raise TypeError(
-                    f"parameters: needs Parameters, got {type(p).__name__}"
-                )
+                raise TypeError(f"parameters: needs Parameters, got {type(p).__name__}")
         if len({id(p) for p in self.parameters}) < len(self.parameters):
-            raise ValueError(
-                "parameters: one is there twice, and would step twice"
-            )
+            raise ValueError("parameters: one is there twice, and would step twice")
         self.lr = at_least_zero(lr, "lr")
         self.steps = 0
 
@@ -75,9 +69,7 @@ def at_least_zero(value, name: str, below: float = np.inf) -> float:
     if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "biuf":
         raise TypeError(f"{name}: needs a number, got {value!r}")
     if not 0 <= value < below:
-        raise ValueError(
-            f"{name}: must be from 0 to below {below}, got {value!r}"
-        )
+        raise ValueError(f"{name}: must be from 0 to below {below}, got {value!r}")
     return float(value)
 
 # %% ../book/optimizers.md #SGD
@@ -94,9 +86,7 @@ class SGD(Optimizer):
     weight_decay : float
     """
 
-    def __init__(
-        self, parameters, lr, momentum=0.0, nesterov=False, weight_decay=0.0
-    ):
+    def __init__(self, parameters, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
         super().__init__(parameters, lr)
         self.momentum = at_least_zero(momentum, "momentum", below=1)
         self.weight_decay = at_least_zero(weight_decay, "weight_decay")

@@ -85,14 +85,10 @@ def styled(draw):
     return wrapper
 
 # %% ../book/plots.md #new_figure
-def new_figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, **options
-):
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
     """Return a figure, `width` by `height` inches, and a flat list of its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(
-        figure.subplots(rows, columns, squeeze=False, **options).flat
-    )
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 # %% ../book/plots.md #number_grids
 @styled
@@ -116,9 +112,7 @@ def number_grids(grids, highlight=None, shade=False, between="", cell=0.5):
     -------
     Figure
     """
-    grids = {
-        title: np.atleast_2d(np.asarray(grid)) for title, grid in grids.items()
-    }
+    grids = {title: np.atleast_2d(np.asarray(grid)) for title, grid in grids.items()}
     if not grids or any(grid.ndim != 2 for grid in grids.values()):
         raise ValueError("grids: needs at least one matrix")
     sizes = [grid.shape for grid in grids.values()]
@@ -127,9 +121,7 @@ def number_grids(grids, highlight=None, shade=False, between="", cell=0.5):
     height = max(rows for rows, _ in sizes)
     figure = Figure(figsize=(cell * width, cell * (height + 0.9)))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(
-        xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.85), aspect="equal"
-    )
+    axes.set(xlim=(-0.05, width + 0.05), ylim=(height + 0.05, -0.85), aspect="equal")
     axes.axis("off")
     left = 0.0
     for k, (title, grid) in enumerate(grids.items()):
@@ -182,9 +174,7 @@ def draw_grid(axes, grid, left, top, marked, shade, size) -> None:
     for i, j in zip(*np.nonzero(marked), strict=True):
         colour = LINES[1][0]
         axes.add_patch(
-            Rectangle(
-                (left + j, top + i), 1, 1, facecolor=colour, alpha=0.18, lw=0
-            )
+            Rectangle((left + j, top + i), 1, 1, facecolor=colour, alpha=0.18, lw=0)
         )
         sides = {
             (-1, 0): ((0, 1), (0, 0)),
@@ -262,9 +252,7 @@ def filters(weights, titles=None, columns: int = 8):
     """
     weights = np.asarray(weights)
     if weights.ndim != 4 or weights.shape[1] != 1 or weights.size == 0:
-        raise ValueError(
-            f"weights: needs shape (F, 1, KH, KW), got {weights.shape}"
-        )
+        raise ValueError(f"weights: needs shape (F, 1, KH, KW), got {weights.shape}")
     largest = float(np.abs(weights).max()) or 1.0
     return image_grid(weights[:, 0], titles, columns, (-largest, largest))
 
@@ -272,16 +260,12 @@ def filters(weights, titles=None, columns: int = 8):
 def feature_maps(maps, titles=None, columns: int = 8):
     """Draw feature maps, (C, H, W) or a list of (H, W), each on its own scale."""
     if len(maps) == 0 or any(np.ndim(image) != 2 for image in maps):
-        raise ValueError(
-            "maps: needs shape (C, H, W), or a list of arrays (H, W)"
-        )
+        raise ValueError("maps: needs shape (C, H, W), or a list of arrays (H, W)")
     return image_grid(maps, titles, columns, limits=None, size=0.9)
 
 # %% ../book/plots.md #predictions
 @styled
-def predictions(
-    images, labels, predicted, columns: int = 10, size: float = 0.75
-):
+def predictions(images, labels, predicted, columns: int = 10, size: float = 0.75):
     """Draw images with what they are and what they were taken for.
 
     Parameters
@@ -420,9 +404,7 @@ def histograms(samples, xlabel="", bins=41, columns=4):
         raise ValueError("samples: needs at least one")
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
-    figure, axes = new_figure(
-        2.1 * columns, 1.7 * rows, rows, columns, sharex=True
-    )
+    figure, axes = new_figure(2.1 * columns, 1.7 * rows, rows, columns, sharex=True)
     pooled = np.concatenate([np.ravel(values) for values in samples.values()])
     low, high = np.percentile(pooled, [0.5, 99.5])
     edges = np.linspace(float(low), float(high), bins)
@@ -462,9 +444,7 @@ def paths(function, walks, xlim, ylim, levels=14):
         colour, mark, dash = LINES[k % len(LINES)]
         walk = np.asarray(walk)
         if walk.ndim != 2 or walk.shape[1] != 2:
-            raise ValueError(
-                f"walks: {label!r} needs (steps, 2), got {walk.shape}"
-            )
+            raise ValueError(f"walks: {label!r} needs (steps, 2), got {walk.shape}")
         axis.plot(
             *walk.T,
             color=colour,
@@ -484,13 +464,9 @@ def confusion_matrix(matrix, names=None):
     """Draw a confusion matrix, true classes in rows; each cell carries its count."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(
-            f"matrix: needs a square matrix, got shape {matrix.shape}"
-        )
+        raise ValueError(f"matrix: needs a square matrix, got shape {matrix.shape}")
     classes = len(matrix)
-    names = (
-        list(names) if names is not None else [str(k) for k in range(classes)]
-    )
+    names = list(names) if names is not None else [str(k) for k in range(classes)]
     figure, (axis,) = new_figure(0.5 * classes + 0.8, 0.5 * classes + 0.6)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     for (i, j), count in np.ndenumerate(matrix):
@@ -516,9 +492,7 @@ def confusion_matrix(matrix, names=None):
             fontsize=9,
         )
     ticks = range(classes)
-    axis.set(
-        xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal"
-    )
+    axis.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
     axis.set_xticks(ticks, names)
     axis.set_yticks(ticks, names)
     axis.set(xlabel="predicted", ylabel="true")

@@ -49,9 +49,7 @@ class PoolGeometry(NamedTuple):
     output: tuple[int, ...]
 
 # %% ../book/pooling.md #pool_geometry
-def pool_geometry(
-    x, kernel_size, stride, padding, dilation, ceil_mode
-) -> PoolGeometry:
+def pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode) -> PoolGeometry:
     """Check the arguments of a pooling, and return where its windows lie.
 
     Raises
@@ -60,9 +58,7 @@ def pool_geometry(
         Naming the argument, what it got and what it needs.
     """
     if x.ndim not in (3, 4):
-        raise ValueError(
-            f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}"
-        )
+        raise ValueError(f"x: needs shape (N, C, H, W) or (C, H, W), got {x.shape}")
     check_pixels(x, 2)
     kernel = as_sizes(kernel_size, "kernel_size", 2)
     strides = kernel if stride is None else as_sizes(stride, "stride", 2)
@@ -117,9 +113,7 @@ def max_pool2d(
         Naming the argument, what it got and what it needs.
     """
     (x,) = float_arrays(x=x)
-    geometry = pool_geometry(
-        x, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     (kh, kw), (sh, sw), _, (dh, dw), output = geometry
     padded = pool_pad(x, geometry, -np.inf)
     y = np.zeros((*x.shape[:-2], *output), x.dtype)
@@ -164,9 +158,7 @@ def avg_pool2d(
     geometry = pool_geometry(x, kernel_size, stride, padding, 1, ceil_mode)
     (kh, kw), (sh, sw), _, _, output = geometry
     padded = pool_pad(x, geometry, 0.0)
-    counts = window_counts(
-        x.shape[-2:], geometry, count_include_pad
-    )  # (OH, OW)
+    counts = window_counts(x.shape[-2:], geometry, count_include_pad)  # (OH, OW)
     y = np.zeros((*x.shape[:-2], *output), x.dtype)
     for i, j in np.ndindex(*output):
         window = padded[..., i * sh : i * sh + kh, j * sw : j * sw + kw]

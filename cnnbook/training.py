@@ -76,9 +76,7 @@ def logits_of(model, images, batch_size: int = 256) -> np.ndarray:
     """Return the model's outputs for images, (N, K), computed in evaluation mode."""
     images = np.asarray(images)
     if images.ndim == 0 or len(images) == 0:
-        raise ValueError(
-            f"images: needs a batch (N, ...), got shape {images.shape}"
-        )
+        raise ValueError(f"images: needs a batch (N, ...), got shape {images.shape}")
     modes = [(layer, layer.training) for layer in model.modules()]
     model.eval()
     try:
@@ -244,7 +242,5 @@ def report(epoch: int, epochs: int, history) -> None:
     """Print one line about the epoch that has just ended."""
     last = {key: values[-1] for key, values in history.items()}
     parts = [f"epoch {epoch:2d}/{epochs}"]
-    parts += [
-        f"{key.replace('_', ' ')} {value:.3f}" for key, value in last.items()
-    ]
+    parts += [f"{key.replace('_', ' ')} {value:.3f}" for key, value in last.items()]
     print("  ".join(parts), flush=True)

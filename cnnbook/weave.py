@@ -36,13 +36,9 @@ def cell_name(source: str) -> str:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             return node.name
-        if isinstance(node, ast.Assign) and isinstance(
-            node.targets[0], ast.Name
-        ):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             return node.targets[0].id
-        if isinstance(node, ast.AnnAssign) and isinstance(
-            node.target, ast.Name
-        ):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             return node.target.id
     imports = any(isinstance(n, ast.Import | ast.ImportFrom) for n in tree.body)
     return "imports" if imports else "code"
@@ -90,19 +86,14 @@ def read_chapter(path, text: str | None = None):
                     f"{path}: cell {number} is not Python: {error}"
                 ) from error
             if cell.id in taken:
-                raise ValueError(
-                    f"{path}: two exported cells are called {cell.id!r}"
-                )
+                raise ValueError(f"{path}: two exported cells are called {cell.id!r}")
             taken.add(cell.id)
     return notebook
 
 # %% ../book/weave.md #is_exported
 def is_exported(source: str) -> bool:
     """Tell whether a cell starts with nbdev's ``#| export`` line."""
-    return (
-        re.match(r"(?:#\|.*\n)*?#\|\s*export\s*$", source, re.MULTILINE)
-        is not None
-    )
+    return re.match(r"(?:#\|.*\n)*?#\|\s*export\s*$", source, re.MULTILINE) is not None
 
 # %% ../book/weave.md #export_chapter
 def export_chapter(path, lib) -> str | None:
@@ -130,9 +121,7 @@ def export_chapter(path, lib) -> str | None:
         return None
     name = getattr(collected, "default_exp", None)
     if name is None:
-        raise ValueError(
-            f"{path}: exports cells, but has no '#| default_exp' line"
-        )
+        raise ValueError(f"{path}: exports cells, but has no '#| default_exp' line")
     module = lib / f"{name}.py"
     before = (module.read_bytes(), module.stat()) if module.exists() else None
     maker = ModuleMaker(dest=lib, name=name, nb_path=path, is_new=True)
@@ -148,9 +137,7 @@ def toc_chapters(toc="_toc.yml") -> list[str]:
 
     contents = yaml.safe_load(Path(toc).read_text(encoding="utf-8"))
     parts = contents.get("parts") or [contents]
-    names = [
-        entry["file"] for part in parts for entry in part.get("chapters", [])
-    ]
+    names = [entry["file"] for part in parts for entry in part.get("chapters", [])]
     return [contents["root"], *names]
 
 # %% ../book/weave.md #MARK
@@ -172,9 +159,7 @@ def export(root=".") -> list[str]:
     ]
     for chapter in chapters:
         read_chapter(chapter)
-    names = [
-        name for chapter in chapters if (name := export_chapter(chapter, lib))
-    ]
+    names = [name for chapter in chapters if (name := export_chapter(chapter, lib))]
     for module in lib.glob("*.py"):
         generated = MARK in module.read_text(encoding="utf-8")
         if generated and module.stem not in names:
@@ -192,14 +177,10 @@ def imported_modules(source: str, package: str = "cnnbook") -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(python_lines(source))):
         if isinstance(node, ast.Import):
-            found |= {
-                a.name for a in node.names if a.name.split(".")[0] == package
-            }
+            found |= {a.name for a in node.names if a.name.split(".")[0] == package}
         elif isinstance(node, ast.ImportFrom):
             module = ("." * node.level) + (node.module or "")
-            module = re.sub(
-                r"^\.", f"{package}." if node.module else package, module
-            )
+            module = re.sub(r"^\.", f"{package}." if node.module else package, module)
             if module == package:
                 found |= {f"{package}.{alias.name}" for alias in node.names}
             elif module.startswith(f"{package}."):
@@ -225,9 +206,7 @@ def import_closure(names: set[str], lib) -> set[str]:
 def file_digest(*paths) -> str:
     """Return one SHA-256 (hex) over the names and contents of files, sorted by name."""
     total = hashlib.sha256()
-    for name, content in sorted(
-        (Path(p).name, Path(p).read_bytes()) for p in paths
-    ):
+    for name, content in sorted((Path(p).name, Path(p).read_bytes()) for p in paths):
         total.update(name.encode() + b"\0")
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()
@@ -239,9 +218,7 @@ def data_files(lib) -> list[Path]:
     sample = Path(lib) / "mnist_sample"
     folder = sample if named in ("", "sample") else Path(named)
     if not folder.exists():
-        raise FileNotFoundError(
-            f"CNNBOOK_DATA names {folder}, which does not exist"
-        )
+        raise FileNotFoundError(f"CNNBOOK_DATA names {folder}, which does not exist")
     found = folder.rglob("*") if folder.is_dir() else [folder]
     return [path for path in found if path.is_file()]
 
@@ -275,18 +252,14 @@ def add_dependencies(app, docname: str, source: list[str]) -> None:
         app.env.note_dependency(str(file))
     key = f"{file_digest(*files)} {sys.version}"
     digest = hashlib.sha256(key.encode()).hexdigest()
-    source[0] = header.sub(
-        rf"\g<1>  depends: {digest}\n\g<2>", source[0], count=1
-    )
+    source[0] = header.sub(rf"\g<1>  depends: {digest}\n\g<2>", source[0], count=1)
 
 # %% ../book/weave.md #mark_exports
 def mark_exports(app, doctree) -> None:
     """Take nbdev's lines off a page and mark exported cells (``doctree-read``)."""
     from docutils import nodes
 
-    chapter = Path(app.env.doc2path(app.env.docname)).read_text(
-        encoding="utf-8"
-    )
+    chapter = Path(app.env.doc2path(app.env.docname)).read_text(encoding="utf-8")
     module = re.search(r"^#\| default_exp (\S+)", chapter, re.MULTILINE)
     for block in list(doctree.findall(nodes.literal_block)):
         text = block.astext()
@@ -296,9 +269,7 @@ def mark_exports(app, doctree) -> None:
         block.rawsource, block.children = shown, []
         block += nodes.Text(shown)
         if module and is_exported(text):
-            cell = next(
-                n for n in ancestors(block) if "cell" in n.get("classes", ())
-            )
+            cell = next(n for n in ancestors(block) if "cell" in n.get("classes", ()))
             cell["ids"].append(cell_name(text))
             cell.insert(0, export_mark(module[1], cell_name(text)))
 
@@ -316,9 +287,7 @@ def export_mark(module: str, name: str):
 
     dotted = "cnnbook" if module == "__init__" else f"cnnbook.{module}"
     target = f"_modules/{dotted.replace('.', '/')}.html#cell-{name}"
-    link = nodes.reference(
-        "", f"exported to {dotted}", refuri=target, internal=True
-    )
+    link = nodes.reference("", f"exported to {dotted}", refuri=target, internal=True)
     return nodes.paragraph("", "", link, classes=["exported"])
 
 # %% ../book/weave.md #link_listing
@@ -384,9 +353,7 @@ def build_environment(root) -> dict[str, str]:
     """Return the environment variables under which the book is built."""
     build = Path(root) / "_build"
     environment = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ("MATPLOTLIBRC", "PYTHONPATH")
+        k: v for k, v in os.environ.items() if k not in ("MATPLOTLIBRC", "PYTHONPATH")
     }
     folders = {
         "IPYTHONDIR": "ipython",
@@ -396,9 +363,7 @@ def build_environment(root) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
         "CNNBOOK_CACHE": "data",
     }
-    environment |= {
-        name: str(build / folder) for name, folder in folders.items()
-    }
+    environment |= {name: str(build / folder) for name, folder in folders.items()}
     data = os.environ.get("CNNBOOK_DATA", "")
     if data not in ("", "sample"):
         environment["CNNBOOK_DATA"] = str(Path(data).resolve())
@@ -448,9 +413,7 @@ def build(root=".") -> int:
         "-n",
         "--keep-going",
     ]
-    status = subprocess.run(
-        command, cwd=root, env=environment, check=False
-    ).returncode
+    status = subprocess.run(command, cwd=root, env=environment, check=False).returncode
     page = root / "_build" / "html" / "index.html"
     if status == 0:
         edition = environment.get("CNNBOOK_DATA", "the bundled sample of MNIST")
@@ -493,9 +456,7 @@ def live(root=".") -> int:
     command += ["--pre-build", f"{sys.executable} -m cnnbook.weave export"]
     command += ["--ignore", str(root / "book" / "_build" / "*")]
     command += ["-c", str(settings), str(root / "book"), str(settings / "html")]
-    return subprocess.run(
-        command, cwd=root, env=environment, check=False
-    ).returncode
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
 # %% ../book/weave.md #chapter_notebooks
 def chapter_notebooks(root) -> dict[Path, Path]:
@@ -546,14 +507,10 @@ def format_chapters(root=".") -> int:
     before = {path: read_cells(path) for path in notebooks.values()}
     code = [*map(str, before), str(root / "tests"), str(root / "scripts")]
     for command in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
-        subprocess.run(
-            [sys.executable, "-m", "ruff", *command, *code], check=False
-        )
+        subprocess.run([sys.executable, "-m", "ruff", *command, *code], check=False)
     for chapter, notebook in notebooks.items():
         text = chapter.read_text(encoding="utf-8")
-        for old, new in zip(
-            before[notebook], read_cells(notebook), strict=True
-        ):
+        for old, new in zip(before[notebook], read_cells(notebook), strict=True):
             text = text.replace(f"\n{old}\n```", f"\n{new}\n```", 1)
         chapter.write_text(text, encoding="utf-8")
     return 0

@@ -38,8 +38,6 @@ if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     here = Path(__file__).resolve().parent.parent
-    output = (
-        sys.argv[2] if len(sys.argv) == 3 else here / "cnnbook" / "mnist_sample"
-    )
+    output = sys.argv[2] if len(sys.argv) == 3 else here / "cnnbook" / "mnist_sample"
     for path in make_sample(sys.argv[1], output):
         print(f"{path}: {path.stat().st_size:,} bytes")

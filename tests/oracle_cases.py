@@ -149,9 +149,7 @@ CONV2D = numbered(
         "dilation": C((2, 2, 8, 9), (2, 2, 3, 2), dilation=(2, 3)),
         "same_odd": C((1, 2, 4, 6), (3, 2, 3, 5), padding="same"),
         "same_even": C((1, 2, 5, 4), (3, 2, 2, 4), padding="same"),
-        "same_dilated": C(
-            (1, 2, 5, 6), (2, 2, 3, 2), padding="same", dilation=(2, 3)
-        ),
+        "same_dilated": C((1, 2, 5, 6), (2, 2, 3, 2), padding="same", dilation=(2, 3)),
         "valid": C((1, 2, 5, 4), (2, 2, 2, 3), padding="valid"),
         "groups": C((2, 4, 5, 6), (6, 2, 3, 2), groups=2),
         "depthwise": C((2, 3, 6, 5), (6, 1, 2, 3), padding=1, groups=3),
@@ -162,9 +160,7 @@ CONV2D = numbered(
         "wide": C((1, 2, 1, 9), (2, 2, 1, 4), stride=(1, 2)),
         "everything": C((2, 4, 8, 9), (6, 2, 3, 2), (2, 3), (1, 2), (2, 1), 2),
         "float32": C((2, 3, 6, 5), (4, 3, 3, 2), dtype="float32"),
-        "float32_same": C(
-            (1, 2, 5, 4), (3, 2, 2, 4), padding="same", dtype="float32"
-        ),
+        "float32_same": C((1, 2, 5, 4), (3, 2, 2, 4), padding="same", dtype="float32"),
         "float32_everything": C(
             (2, 4, 8, 9),
             (6, 2, 3, 2),
@@ -287,9 +283,7 @@ def live_pytorch():
             warnings.simplefilter("ignore")
             import torch
     except ImportError:
-        pytest.skip(
-            "PyTorch isn't installed; only its recorded results were compared"
-        )
+        pytest.skip("PyTorch isn't installed; only its recorded results were compared")
     return torch
 
 

@@ -187,9 +187,7 @@ def test_max_pool2d_gradient_equals_central_differences(name, dilation):
     x = rng.permutation(np.prod(case.x)).reshape(case.x) / 8 - 1
     dy = upstream(max_pool2d(x, **options).shape, 9)
     dx = max_pool2d_backward(dy, x, **options)
-    error = check_gradient(
-        lambda a: np.sum(dy * max_pool2d(a, **options)), x, dx
-    )
+    error = check_gradient(lambda a: np.sum(dy * max_pool2d(a, **options)), x, dx)
     assert error <= 1e-7
 
 
@@ -200,9 +198,7 @@ def test_avg_pool2d_gradient_equals_central_differences(name):
     x, options = case.inputs(), case.avg_options
     dy = upstream(avg_pool2d(x, **options).shape, 9)
     dx = avg_pool2d_backward(dy, x, **options)
-    error = check_gradient(
-        lambda a: np.sum(dy * avg_pool2d(a, **options)), x, dx
-    )
+    error = check_gradient(lambda a: np.sum(dy * avg_pool2d(a, **options)), x, dx)
     assert error <= 1e-7
 
 
@@ -330,9 +326,7 @@ def test_conv1d_backward_refuses_bad_arguments(wrong):
 def test_max_pool2d_backward_refuses_bad_arguments(wrong):
     """The message names the argument, and nothing is changed."""
     right = {"dy": np.ones((1, 4, 2, 3))} | pooling_arguments()
-    refused = (REFUSED_POOLINGS | REFUSED_DILATIONS | REFUSED_POOL_UPSTREAM)[
-        wrong
-    ]
+    refused = (REFUSED_POOLINGS | REFUSED_DILATIONS | REFUSED_POOL_UPSTREAM)[wrong]
     assert_refused(max_pool2d_backward, right, refused)
 
 

@@ -125,9 +125,7 @@ def test_correlate_and_convolve_keep_float32_and_take_any_layout(name, mode):
     a = rng.standard_normal((7, 6)[:dimensions]).astype(np.float32)
     k = rng.standard_normal((3, 2)[:dimensions]).astype(np.float32)
     assert_same(ours(a, k, mode), theirs(a, k, mode))
-    for layout in (
-        every for key, every in LAYOUTS.items() if "chan" not in key
-    ):
+    for layout in (every for key, every in LAYOUTS.items() if "chan" not in key):
         laid = layout(a), layout(k)
         with Untouched(*laid):
             assert_same(ours(*laid, mode), theirs(a, k, mode))
@@ -231,9 +229,7 @@ def test_convolutions_take_lists_of_whole_numbers(operation):
     """Nested lists of ints count as float64."""
     rank = int(operation[4])
     x = np.arange(16.0)[None] if rank == 1 else np.arange(16.0).reshape(1, 4, 4)
-    weight = (
-        np.array([[[1.0, 2.0]]]) if rank == 1 else np.array([[[[1.0, 2.0]]]])
-    )
+    weight = np.array([[[1.0, 2.0]]]) if rank == 1 else np.array([[[[1.0, 2.0]]]])
     function = globals()[operation]
     y = function(x.astype(int).tolist(), weight.astype(int).tolist(), [3])
     assert_same(y, x[..., :-1] + 2 * x[..., 1:] + 3)

@@ -500,9 +500,7 @@ def openml(monkeypatch):
         head = bytes([0, 0, 8, 3]) + b"".join(
             n.to_bytes(4, "big") for n in images.shape
         )
-        monkeypatch.setitem(
-            MNIST_FILES, NAMES[2 * k], md5(head + images.tobytes())
-        )
+        monkeypatch.setitem(MNIST_FILES, NAMES[2 * k], md5(head + images.tobytes()))
         digits = idx(labels[part].astype(np.uint8))
         monkeypatch.setitem(MNIST_FILES, NAMES[2 * k + 1], md5(digits))
     answer = types.SimpleNamespace(
@@ -529,9 +527,7 @@ def test_download_right(openml, isolated):
     assert test.labels[:3].tolist() == [0, 1, 2]
     place = np.unravel_index(60_001 % 784, (28, 28))
     assert test.images[1, 0][place] == pytest.approx(200 / 255)
-    np.testing.assert_allclose(
-        test.images.sum(axis=(1, 2, 3)), 200 / 255, rtol=1e-6
-    )
+    np.testing.assert_allclose(test.images.sum(axis=(1, 2, 3)), 200 / 255, rtol=1e-6)
     again, _ = load_mnist()  # from the cache, without a warning
     assert len(again) == 60_000
 
@@ -584,9 +580,7 @@ def test_download_without_scikit_learn(monkeypatch, tmp_path, isolated):
     """A missing scikit-learn is named, with the command that installs it."""
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(
-        ModuleNotFoundError, match=r'pip install "cnnbook\[data\]"'
-    ):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "cnnbook\[data\]"'):
         load_mnist(download=True)
     assert not list(isolated.iterdir())
 
@@ -650,20 +644,14 @@ def test_full_npz(full_mnist, tmp_path):
     raw = [
         np.frombuffer(content, np.uint8, offset=offset)
         for name, offset in zip(NAMES, (16, 8, 16, 8), strict=True)
-        for content in [
-            gzip.decompress((full_mnist / f"{name}.gz").read_bytes())
-        ]
+        for content in [gzip.decompress((full_mnist / f"{name}.gz").read_bytes())]
     ]
-    raw = [
-        a.reshape(-1, 28, 28) if k % 2 == 0 else a for k, a in enumerate(raw)
-    ]
+    raw = [a.reshape(-1, 28, 28) if k % 2 == 0 else a for k, a in enumerate(raw)]
     path = write_npz(tmp_path / "mnist.npz", raw)
     train, test = load_mnist(path)
     assert (len(train), len(test)) == (60_000, 10_000)
     np.testing.assert_array_equal(test.labels, raw[3])
-    np.testing.assert_allclose(
-        test.images[:, 0], raw[2] / np.float32(255), rtol=1e-6
-    )
+    np.testing.assert_allclose(test.images[:, 0], raw[2] / np.float32(255), rtol=1e-6)
 
 
 def test_full_is_not_the_sample(full_mnist, monkeypatch):

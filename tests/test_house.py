@@ -134,9 +134,7 @@ def test_edited_module_and_edited_chapter_are_noticed(copy):
 
 def test_broken_chapter_leaves_the_package_as_it_was(copy):
     replace_in(copy / "book" / "metrics.md", "def accuracy(", "def accuracy((")
-    replace_in(
-        copy / "book" / "convolution.md", "BLUR = np.full", "BLUR = 2 * np.full"
-    )
+    replace_in(copy / "book" / "convolution.md", "BLUR = np.full", "BLUR = 2 * np.full")
     before = modules(copy)
     result = run_export(copy)
     assert result.returncode != 0
@@ -157,9 +155,7 @@ def test_modules_use_only_earlier_chapters():
 
 def test_late_import_is_noticed(copy):
     path = copy / "cnnbook" / "pooling.py"
-    path.write_text(
-        modules(ROOT)["pooling.py"] + "\nfrom .models import summary\n"
-    )
+    path.write_text(modules(ROOT)["pooling.py"] + "\nfrom .models import summary\n")
     replace_in(
         copy / "book" / "data.md",
         "from cnnbook import plots",

@@ -29,9 +29,7 @@ def test_spread(layer, fan_in):
 
 def test_keeps_the_signal():
     """Twenty layers deep, the size of the signal has stayed about the same."""
-    net = Sequential(
-        *(f for _ in range(20) for f in (Linear(200, 200), ReLU()))
-    )
+    net = Sequential(*(f for _ in range(20) for f in (Linear(200, 200), ReLU())))
     he_normal(net, 0)
     x = np.random.default_rng(1).normal(size=(50, 200)).astype(np.float32)
     ratio = np.mean(net(x) ** 2) / np.mean(x**2)

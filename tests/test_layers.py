@@ -536,13 +536,9 @@ def test_load_state_dict_in_place():
     """Weights are set in place, so that an optimizer still holds them."""
     model = network()
     held = [p.data for p in model.parameters()]
-    state = {
-        k: v.astype(np.float64) for k, v in network(9).state_dict().items()
-    }
+    state = {k: v.astype(np.float64) for k, v in network(9).state_dict().items()}
     model.load_state_dict(state)
-    for p, array, value in zip(
-        model.parameters(), held, state.values(), strict=True
-    ):
+    for p, array, value in zip(model.parameters(), held, state.values(), strict=True):
         assert p.data is array
         assert p.data.dtype == np.float32
         np.testing.assert_array_equal(p.data, value.astype(np.float32))

@@ -68,9 +68,7 @@ def test_cross_entropy_recorded(recorded):
         recorded["cross_entropy/loss"],
         recorded["cross_entropy/dlogits"],
     )
-    assert cross_entropy(logits, labels) == pytest.approx(
-        float(loss), rel=1e-13
-    )
+    assert cross_entropy(logits, labels) == pytest.approx(float(loss), rel=1e-13)
     np.testing.assert_allclose(
         cross_entropy_backward(logits, labels), dlogits, rtol=1e-10, atol=1e-15
     )
@@ -93,19 +91,13 @@ def test_live(torch, seed):
         x = torch.tensor(array, requires_grad=True)
         y = getattr(torch, name)(x, -1)
         y.backward(torch.tensor(dy))
-        np.testing.assert_allclose(
-            forward(array), y.detach().numpy(), **tolerance
-        )
-        np.testing.assert_allclose(
-            backward(dy, array), x.grad.numpy(), **tolerance
-        )
+        np.testing.assert_allclose(forward(array), y.detach().numpy(), **tolerance)
+        np.testing.assert_allclose(backward(dy, array), x.grad.numpy(), **tolerance)
     labels = rng.integers(0, k, n)
     x = torch.tensor(array, requires_grad=True)
     loss = torch.nn.functional.cross_entropy(x, torch.tensor(labels))
     loss.backward()
-    np.testing.assert_allclose(
-        cross_entropy(array, labels), loss.item(), **tolerance
-    )
+    np.testing.assert_allclose(cross_entropy(array, labels), loss.item(), **tolerance)
     np.testing.assert_allclose(
         cross_entropy_backward(array, labels), x.grad.numpy(), **tolerance
     )
@@ -135,9 +127,7 @@ def test_gradients_measured(name, shape):
     rng = np.random.default_rng(1)
     x, dy = rng.normal(size=shape), rng.normal(size=shape)
     if shape[-1] > 1:
-        error = check_gradient(
-            lambda v: np.sum(forward(v) * dy), x, backward(dy, x)
-        )
+        error = check_gradient(lambda v: np.sum(forward(v) * dy), x, backward(dy, x))
         assert error <= 1e-7
     else:  # one class: the output never changes
         np.testing.assert_array_equal(backward(dy, x), np.zeros(shape))
@@ -174,8 +164,7 @@ def test_properties(logits, shift):
 
 @pytest.mark.parametrize(
     ("dtype", "size"),
-    [(np.float32, 1e4), (np.float32, 1e37), (np.float64, 1e4)]
-    + [(np.float64, 1e300)],
+    [(np.float32, 1e4), (np.float32, 1e37), (np.float64, 1e4)] + [(np.float64, 1e300)],
 )
 def test_huge_logits(dtype, size):
     """Logits of any size give a finite loss and gradient, without a warning."""

@@ -327,12 +327,8 @@ def test_im2col_and_col2im_take_any_layout(name):
     """Strides in memory change no result and no input."""
     case, results = UNFOLD[name], recorded("unfold", name)
     size = results["x"].shape[-2:]
-    assert_any_layout(
-        lambda x: lowering.im2col(x, **case.options), results["x"]
-    )
-    assert_any_layout(
-        lambda c: lowering.col2im(c, size, **case.options), results["dy"]
-    )
+    assert_any_layout(lambda x: lowering.im2col(x, **case.options), results["x"])
+    assert_any_layout(lambda c: lowering.col2im(c, size, **case.options), results["dy"])
 
 
 @pytest.mark.parametrize("kernel", [1, 2])

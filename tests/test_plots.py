@@ -318,9 +318,7 @@ def test_inputs_stay():
         ),
         (lambda: plots.histograms({}), "samples"),
         (
-            lambda: plots.paths(
-                lambda x, y: x, {"a": np.ones((4, 3))}, (0, 1), (0, 1)
-            ),
+            lambda: plots.paths(lambda x, y: x, {"a": np.ones((4, 3))}, (0, 1), (0, 1)),
             "walks",
         ),
     ],

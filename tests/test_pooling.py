@@ -77,9 +77,7 @@ def test_pooling_takes_any_layout(pool):
     """Strides in memory change no result and no input."""
     for case in (MAX_POOL2D["padding"], MAX_POOL2D["float32"]):
         options = case.window
-        assert_any_layout(
-            lambda x, options=options: pool(x, **options), case.inputs()
-        )
+        assert_any_layout(lambda x, options=options: pool(x, **options), case.inputs())
 
 
 @pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])

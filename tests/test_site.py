@@ -49,9 +49,7 @@ def browser():
         path = os.environ.get("CNNBOOK_CHROMIUM") or shutil.which("chromium")
         path = path or play.chromium.executable_path
         if not Path(path).exists():
-            pytest.skip(
-                "there is no Chromium: install it, or set CNNBOOK_CHROMIUM"
-            )
+            pytest.skip("there is no Chromium: install it, or set CNNBOOK_CHROMIUM")
         chromium = play.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
@@ -122,8 +120,7 @@ def test_figures_show_in_both_themes(browser, theme):
             figure = figures.nth(k)
             assert figure.evaluate("e => e.complete && e.naturalWidth > 100")
             style = figure.evaluate(
-                "e => [getComputedStyle(e).filter,"
-                " getComputedStyle(e).backgroundColor]"
+                "e => [getComputedStyle(e).filter, getComputedStyle(e).backgroundColor]"
             )
             assert style == ["none", "rgba(0, 0, 0, 0)"]
 
@@ -132,9 +129,7 @@ def test_figures_show_in_both_themes(browser, theme):
 def test_ink_of_figures_stands_out(browser, theme):
     """The figures' grey has a contrast of at least 3:1 with the page."""
     with Visit(browser, "plots.html", theme) as visit:
-        ground = visit.page.evaluate(
-            "getComputedStyle(document.body).backgroundColor"
-        )
+        ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red, green, blue = map(int, re.findall(r"\d+", ground)[:3])
     from cnnbook.plots import INK, LINES
 
@@ -149,12 +144,9 @@ def luminance(*channels):
     """Relative luminance (WCAG 2.2) of red, green and blue from 0 to 255."""
     shares = [c / 255 for c in channels]
     linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in shares
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares
     ]
-    return sum(
-        w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
-    )
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_search_finds_chapters(browser):
@@ -185,9 +177,7 @@ def test_every_picture_is_vector_and_has_alternative_text(pages):
         for image in page.select("article img"):
             count += 1
             source = image["src"]
-            vector = source.endswith(".svg") or source.startswith(
-                "data:image/svg"
-            )
+            vector = source.endswith(".svg") or source.startswith("data:image/svg")
             assert vector, (name, source[:60])
             assert len(image.get("alt", "")) >= 20, (name, source[:60])
             assert not image["alt"].startswith("_images"), name
@@ -197,8 +187,7 @@ def test_every_picture_is_vector_and_has_alternative_text(pages):
 def test_every_link_leads_somewhere(pages):
     """Pages, files and the places in them that internal links name."""
     places = {
-        name: {tag["id"] for tag in page.select("[id]")}
-        for name, page in pages.items()
+        name: {tag["id"] for tag in page.select("[id]")} for name, page in pages.items()
     }
     broken = []
     for name, page in pages.items():
@@ -206,9 +195,7 @@ def test_every_link_leads_somewhere(pages):
             url = urlparse(link["href"])
             if url.scheme or link["href"] in ("#", ""):
                 continue
-            target = (
-                (SITE / name).parent / unquote(url.path) if url.path else None
-            )
+            target = (SITE / name).parent / unquote(url.path) if url.path else None
             file = SITE / name if target is None else target.resolve()
             if not file.exists():
                 broken.append((name, link["href"]))

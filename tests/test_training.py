@@ -21,9 +21,7 @@ LOSS = CrossEntropyLoss()
 def tiny(seed=0):
     """Return a small network, (N, 1, 3, 3) to (N, 4)."""
     rng = np.random.default_rng(seed)
-    return Sequential(
-        Flatten(), Linear(9, 6, rng=rng), ReLU(), Linear(6, 4, rng=rng)
-    )
+    return Sequential(Flatten(), Linear(9, 6, rng=rng), ReLU(), Linear(6, 4, rng=rng))
 
 
 def made(count=23, seed=1):
@@ -78,9 +76,7 @@ def test_ten_images(ten):
     """The small network learns ten digits by heart."""
     model = small_convnet(0)
     optimizer = Adam(model.parameters(), lr=3e-3)
-    history = train(
-        model, ten, valid=ten, optimizer=optimizer, epochs=25, batch_size=4
-    )
+    history = train(model, ten, valid=ten, optimizer=optimizer, epochs=25, batch_size=4)
     assert history["accuracy"][-1] == 1
     assert history["valid_accuracy"][-1] == 1
     assert history["valid_loss"][-1] < 0.05 < 1 < history["loss"][0]
@@ -105,12 +101,8 @@ def test_one_step_by_hand():
     assert history["loss"] == [pytest.approx(expected_loss, rel=1e-5)]
     assert history["accuracy"] == [pytest.approx(right)]
     found = model.state_dict()
-    np.testing.assert_allclose(
-        found["1.weight"], weight - 0.1 * p.T @ x / 6, atol=1e-6
-    )
-    np.testing.assert_allclose(
-        found["1.bias"], bias - 0.1 * p.mean(axis=0), atol=1e-6
-    )
+    np.testing.assert_allclose(found["1.weight"], weight - 0.1 * p.T @ x / 6, atol=1e-6)
+    np.testing.assert_allclose(found["1.bias"], bias - 0.1 * p.mean(axis=0), atol=1e-6)
 
 
 def test_gradients_are_cleared():

@@ -98,9 +98,7 @@ def small(tmp_path_factory):
             "#| export\ndef second():\n    return first() + 1",
         ),
         "three": chapter("Three", "from cnnbook.two import second\nsecond()"),
-        "four": chapter(
-            "Four", "2 + 2", "from cnnbook.data import load\nload()"
-        ),
+        "four": chapter("Four", "2 + 2", "from cnnbook.data import load\nload()"),
     }
     for name, text in pages.items():
         (root / "book" / f"{name}.md").write_text(text)
