@@ -440,6 +440,8 @@ config, _ = get_final_config(
         "external_toc_path": str(root / "_toc.yml"),
     }},
 )
+for name in ("html_static_path", "templates_path", "bibtex_bibfiles"):
+    config[name] = [str(root / "book" / path) for path in config[name]]
 globals().update(config)
 """
 
