@@ -396,9 +396,8 @@ def build(root=".") -> int:
     """Build the website into ``_build/html``; return 0 if it is clean."""
     root = Path(root).resolve()
     environment = prepare(root)
-    shutil.rmtree(
-        root / "_build" / "html", ignore_errors=True
-    )  # no page may outlive its chapter
+    # No page may outlive its chapter.
+    shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(root / "book")]
     command += [
