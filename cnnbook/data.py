@@ -213,7 +213,7 @@ class Digits:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Digits({len(self):,} images, source={self.source!r})"
+        return f"Digits({len(self):,} images, from {Path(self.source).name!r})"
 
     def take(self, which) -> "Digits":
         """Return the digits that an index array, a mask or a slice picks."""

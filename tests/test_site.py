@@ -240,7 +240,8 @@ def test_directives_are_not_shown(pages):
 
 def test_no_path_of_the_building_machine(pages):
     for name, page in pages.items():
-        assert str(ROOT) not in page.get_text(), name
+        around = ROOT.parent if len(ROOT.parents) > 1 else ROOT
+        assert f"{around}{os.sep}" not in page.get_text(), name
         assert str(Path.home()) + "/" not in page.get_text(), name
 
 
