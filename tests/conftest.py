@@ -10,6 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Matplotlib reads and writes a folder of its own as soon as it is imported.
+os.environ["MPLCONFIGDIR"] = str(ROOT / "_build" / "matplotlib")
+os.environ.pop("MATPLOTLIBRC", None)
+
 hypothesis.settings.register_profile(
     "cnnbook", derandomize=True, deadline=None, database=None
 )

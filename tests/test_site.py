@@ -40,7 +40,7 @@ def pages():
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(tmp_path_factory):
     """A headless Chromium."""
     api = pytest.importorskip(
         "playwright.sync_api", reason="Playwright isn't installed"
@@ -50,7 +50,12 @@ def browser():
         path = path or play.chromium.executable_path
         if not Path(path).exists():
             pytest.skip("there is no Chromium: install it, or set CNNBOOK_CHROMIUM")
-        chromium = play.chromium.launch(executable_path=path, args=FLAGS)
+        home = str(tmp_path_factory.mktemp("home"))  # it keeps settings there
+        chromium = play.chromium.launch(
+            executable_path=path,
+            args=FLAGS,
+            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home},
+        )
         yield chromium
         chromium.close()
 
