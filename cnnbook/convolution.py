@@ -153,8 +153,8 @@ def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ..
     Raises
     ------
     TypeError, ValueError
-        If it is something else, or smaller than `least`; the message begins
-        with `name`.
+        If it is something else, smaller than `least`, or 2**31 and more; the message
+        begins with `name`.
     """
     try:
         many = isinstance(value, tuple | list | np.ndarray) and np.ndim(value) > 0
@@ -167,8 +167,10 @@ def as_sizes(value, name: str, dimensions: int, least: int = 1) -> tuple[int, ..
         raise TypeError(f"{name}: needs whole numbers, got {value!r}") from None
     if len(values) != dimensions:
         raise ValueError(f"{name}: needs {dimensions} numbers, got {value!r}")
-    if not least <= min(values) <= max(values) < 2**31:
+    if min(values) < least:
         raise ValueError(f"{name}: must be at least {least}, got {value!r}")
+    if max(values) >= 2**31:
+        raise ValueError(f"{name}: must be below 2**31, got {value!r}")
     return values
 
 # %% ../book/convolution.md #as_padding

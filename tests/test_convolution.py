@@ -402,3 +402,9 @@ def test_classic_kernels_on_ramps():
         assert_same(correlate2d(rows, kernel, "valid"), rows[1:-1, 1:-1])
     assert (BLUR > 0).all()
     assert SHARPEN[1, 1] == 5
+
+
+def test_a_size_that_no_array_has_is_refused_as_too_large():
+    """The message says which bound was passed."""
+    with pytest.raises(ValueError, match=r"^stride: must be below 2\*\*31"):
+        conv_output_size(5, 3, stride=2**40)
