@@ -10,9 +10,10 @@ __version__ = "0.1.0"
 
 # %% ../book/front_door.md #PUBLIC
 PUBLIC = {
-    "data": "Digits load_mnist read_idx",
+    "data": "Digits load_mnist load_photograph read_idx",
+    "shapes": "conv_output_size receptive_field parameter_count",
     "convolution": """
-        correlate1d convolve1d correlate2d convolve2d conv_output_size pad
+        correlate1d convolve1d correlate2d convolve2d pad
         SOBEL_X SOBEL_Y PREWITT_X PREWITT_Y BLUR SHARPEN""",
     "gradcheck": "numerical_gradient check_gradient",
     "lowering": """
@@ -28,7 +29,7 @@ PUBLIC = {
     "optimizers": "Optimizer SGD Adam",
     "metrics": "accuracy confusion_matrix",
     "training": "fit predict evaluate",
-    "models": "small_convnet summary parameter_count",
+    "models": "small_convnet summary",
 }
 
 # %% ../book/front_door.md #_HOMES

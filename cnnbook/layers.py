@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from .convolution import as_padding, as_sizes
 from .data import float_arrays
 from .gradcheck import check_gradient
 from cnnbook.lowering import (
@@ -23,6 +22,7 @@ from cnnbook.lowering import (
     max_pool2d,
     max_pool2d_backward,
 )
+from .shapes import as_padding, as_sizes
 
 # %% ../book/layers.md #relu
 def relu(x) -> np.ndarray:

@@ -8,7 +8,7 @@ __all__ = ['as_classes', 'accuracy', 'confusion_matrix']
 # %% ../book/metrics.md #imports
 import numpy as np
 
-from .convolution import as_sizes
+from .shapes import as_sizes
 
 # %% ../book/metrics.md #as_classes
 def as_classes(values, name: str) -> np.ndarray:

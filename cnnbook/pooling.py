@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .convolution import as_sizes, check_pixels, pad
+from .convolution import check_pixels, pad
 from .data import float_arrays
+from .shapes import as_sizes
 
 # %% ../book/pooling.md #pool_output_size
 def pool_output_size(

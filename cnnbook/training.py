@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .convolution import as_sizes
 from .layers import as_rng
 from .metrics import accuracy
+from .shapes import as_sizes
 
 # %% ../book/training.md #check_data
 def check_data(data, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['MARK', 'KERNEL_CONFIG', 'LIVE_CONFIG', 'cell_name', 'python_lines', 'read_chapter', 'is_exported', 'export_chapter',
            'toc_chapters', 'export', 'imported_modules', 'import_closure', 'file_digest', 'data_files', 'chapter_files',
-           'add_dependencies', 'mark_exports', 'ancestors', 'export_mark', 'link_listing', 'copy_mathjax', 'tidy_page',
-           'setup', 'build_environment', 'prepare', 'build', 'live', 'chapter_notebooks', 'check', 'format_chapters',
-           'read_cells', 'main']
+           'add_dependencies', 'mark_exports', 'mark_needs', 'ancestors', 'export_mark', 'link_listing', 'copy_mathjax',
+           'tidy_page', 'setup', 'build_environment', 'prepare', 'build', 'live', 'chapter_notebooks', 'check',
+           'format_chapters', 'read_cells', 'main']
 
 # %% ../book/weave.md #imports
 import ast
@@ -213,13 +213,14 @@ def file_digest(*paths) -> str:
 
 # %% ../book/weave.md #data_files
 def data_files(lib) -> list[Path]:
-    """Return the data files of a build: those of ``$CNNBOOK_DATA``, or the sample."""
+    """Return a build's data: the photograph, and ``$CNNBOOK_DATA`` or the sample."""
     named = os.environ.get("CNNBOOK_DATA", "sample")
     sample = Path(lib) / "mnist_sample"
     folder = sample if named in ("", "sample") else Path(named)
     if not folder.exists():
         raise FileNotFoundError(f"CNNBOOK_DATA names {folder}, which does not exist")
-    found = folder.rglob("*") if folder.is_dir() else [folder]
+    found = list(folder.rglob("*")) if folder.is_dir() else [folder]
+    found += (Path(lib) / "photograph").glob("*")
     return [path for path in found if path.is_file()]
 
 # %% ../book/weave.md #chapter_files
@@ -272,6 +273,18 @@ def mark_exports(app, doctree) -> None:
             cell = next(n for n in ancestors(block) if "cell" in n.get("classes", ()))
             cell["ids"].append(cell_name(text))
             cell.insert(0, export_mark(module[1], cell_name(text)))
+    mark_needs(doctree)
+
+# %% ../book/weave.md #mark_needs
+def mark_needs(doctree) -> None:
+    """Write "needs ..." above every cell that is tagged ``needs-...``."""
+    from docutils import nodes
+
+    for cell in doctree.findall(nodes.container):
+        for name in cell.get("classes", ()):
+            if needs := re.fullmatch(r"tag_needs-(\w+)", name):
+                text = nodes.Text(f"needs {needs[1]}")
+                cell.insert(0, nodes.paragraph("", "", text, classes=["needs"]))
 
 # %% ../book/weave.md #ancestors
 def ancestors(node):

@@ -1,7 +1,6 @@
 """Convolution in loops, against SciPy, and PyTorch recorded and live."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from oracle_cases import (
     assert_convolution,
     assert_refused,
     assert_same,
-    axes,
     convolution_arguments,
     convolutions,
     live_pytorch,
@@ -42,7 +40,6 @@ from cnnbook.convolution import (
     SOBEL_Y,
     conv1d,
     conv2d,
-    conv_output_size,
     convolve1d,
     convolve2d,
     correlate1d,
@@ -280,66 +277,6 @@ def test_conv1d_refuses_bad_arguments(wrong):
 # The smaller pieces.
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
-@given(drawn=axes(2))
-def test_conv_output_size_counts_pytorchs_pixels(drawn):
-    """The sizes are those of PyTorch's output (an empty batch)."""
-    torch = live_pytorch()
-    size, kernel, stride, padding, dilation = drawn
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        y = torch.nn.functional.conv2d(
-            torch.zeros(1, 1, *size),
-            torch.zeros(1, 1, *kernel),
-            None,
-            stride,
-            padding,
-            dilation,
-        )
-    got = conv_output_size(size, kernel, stride, padding, dilation)
-    assert got == tuple(y.shape[2:])
-
-
-def test_conv_output_size_known_values():
-    """The sizes that every course computes by hand."""
-    assert conv_output_size(28, 3) == 26
-    assert conv_output_size(28, 5, padding=2) == 28
-    assert conv_output_size(224, 7, stride=2, padding=3) == 112
-    assert conv_output_size(227, 11, 4) == 55
-    assert conv_output_size(7, 3, dilation=3) == 1
-    assert conv_output_size(28, 4, padding="same") == 28
-    assert conv_output_size(28, 4, padding="valid") == 25
-    assert conv_output_size((5, 8), (3, 2), (2, 3)) == (2, 3)
-    assert conv_output_size((5, 8), 3) == (3, 6)
-    assert conv_output_size(np.int64(8), 3, stride=(1, 2)) == (6, 3)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"size": 0},
-        {"size": 5.0},
-        {"size": [[1], [1, 2]]},
-        {"kernel_size": 0},
-        {"kernel_size": 6},
-        {"kernel_size": None},
-        {"stride": 0},
-        {"stride": True},
-        {"stride": 1.5},
-        {"padding": -1},
-        {"padding": "full"},
-        {"padding": "same", "stride": 2},
-        {"dilation": 0},
-        {"dilation": (1, 2, 3)},
-    ],
-    ids=str,
-)
-def test_conv_output_size_refuses_bad_arguments(changed):
-    """The message names the argument."""
-    right = {"size": 5, "kernel_size": 3}
-    assert_refused(conv_output_size, right, (changed, next(iter(changed))))
-
-
 def test_pad_puts_the_margin_where_it_was_asked_for():
     """Top, bottom, left and right are told apart; the value is the margin's."""
     x = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)
@@ -402,9 +339,3 @@ def test_classic_kernels_on_ramps():
         assert_same(correlate2d(rows, kernel, "valid"), rows[1:-1, 1:-1])
     assert (BLUR > 0).all()
     assert SHARPEN[1, 1] == 5
-
-
-def test_a_size_that_no_array_has_is_refused_as_too_large():
-    """The message says which bound was passed."""
-    with pytest.raises(ValueError, match=r"^stride: must be below 2\*\*31"):
-        conv_output_size(5, 3, stride=2**40)

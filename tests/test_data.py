@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import subprocess
 import sys
 import types
 import warnings
@@ -17,17 +18,20 @@ from hypothesis.extra import numpy as hnp
 from cnnbook import data
 from cnnbook.data import (
     MNIST_FILES,
+    PHOTOGRAPH,
     SAMPLE_FILES,
     Digits,
     download_mnist,
     float_arrays,
     from_idx,
     load_mnist,
+    load_photograph,
     read_idx,
     to_idx,
 )
 
 BUNDLED = Path(data.__file__).parent / "mnist_sample"
+PHOTOGRAPHS = Path(data.__file__).parent / "photograph"
 NAMES = list(MNIST_FILES)
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -682,6 +686,119 @@ def test_digits():
     assert "a test" in repr(digits)
     with pytest.raises(AttributeError):
         digits.labels = y
+
+
+# The photograph
+
+
+def test_photograph():
+    """Shape, dtype and range are as promised; every number is a byte over 255."""
+    x = load_photograph()
+    assert x.shape == (3, 213, 320)
+    assert x.dtype == np.float32
+    assert (x.min(), x.max()) == (0, 1)
+    assert x.flags.c_contiguous
+    whole = x.astype(np.float64) * 255
+    np.testing.assert_allclose(whole, np.rint(whole), atol=1e-4)
+    assert len(np.unique(np.rint(whole))) == 256  # nothing was cut or stretched
+    for channel in x:
+        assert channel.std() > 0.1
+        assert channel.std(axis=0).min() > 0
+        assert channel.std(axis=1).min() > 0
+
+
+def test_photograph_has_colours():
+    """The channels differ: the sky is blue, the roof is red."""
+    red, green, blue = load_photograph()
+    assert (red != green).mean() > 0.5
+    sky, roof = np.s_[:20, :60], np.s_[132:138, 50:110]
+    assert red[sky].mean() < green[sky].mean() < blue[sky].mean()
+    assert red[roof].mean() > green[roof].mean() > blue[roof].mean()
+
+
+def test_photograph_is_fresh_each_time():
+    """Writing into one leaves the next as it was."""
+    first, second = load_photograph(), load_photograph()
+    kept = second.copy()
+    assert not np.shares_memory(first, second)
+    first[...] = 7
+    np.testing.assert_array_equal(second, kept)
+    np.testing.assert_array_equal(load_photograph(), kept)
+
+
+def test_photograph_needs_no_data_and_gives_no_warning(monkeypatch, tmp_path, isolated):
+    """Where the digits are doesn't matter to it, and it writes nothing."""
+    expected = load_photograph()
+    monkeypatch.setenv("CNNBOOK_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(load_photograph(), expected)
+    assert not list(isolated.iterdir())
+
+
+def test_photograph_that_is_damaged_is_named(monkeypatch, tmp_path):
+    """As with the digits, the message says which file, and what is wrong."""
+    monkeypatch.setattr(data, "files", lambda _: tmp_path)
+    with pytest.raises(FileNotFoundError, match=PHOTOGRAPH):
+        load_photograph()
+    whole = gzip.decompress((PHOTOGRAPHS / f"{PHOTOGRAPH}.gz").read_bytes())
+    put(tmp_path, f"photograph/{PHOTOGRAPH}.gz", whole[:-1])
+    with pytest.raises(ValueError, match=rf"{PHOTOGRAPH}.*truncated"):
+        load_photograph()
+
+
+def test_photograph_lies_beside_its_licence():
+    """Its author, source and licence are named, and that it was changed."""
+    names = {path.name for path in PHOTOGRAPHS.iterdir()}
+    assert names == {"LICENSE", f"{PHOTOGRAPH}.gz"}
+    text = " ".join((PHOTOGRAPHS / "LICENSE").read_text("utf-8").split())
+    for part in (
+        "danielbuechele",
+        "https://www.flickr.com/photos/danielbuechele/6061409035/",
+        "https://creativecommons.org/licenses/by/2.0/",
+        "CC BY 2.0",
+        "half as large",
+        "scripts/make_photograph.py",
+    ):
+        assert part in text
+    assert sum(path.stat().st_size for path in PHOTOGRAPHS.iterdir()) < 200_000
+
+
+def test_photograph_can_be_made_again(load_script, tmp_path):
+    """The script gives the bundled file's contents, byte by byte."""
+    script = load_script("make_photograph")
+    made = script.make_photograph(tmp_path / "made")
+    assert Path(made) == tmp_path / "made" / f"{PHOTOGRAPH}.gz"
+    bundled = PHOTOGRAPHS / Path(made).name
+    fresh, kept = (gzip.decompress(Path(p).read_bytes()) for p in (made, bundled))
+    assert fresh == kept
+    pixels = from_idx(fresh).astype(np.float32) / np.float32(255)
+    np.testing.assert_array_equal(pixels, load_photograph(), strict=True)
+    again = script.make_photograph(tmp_path / "made")
+    assert Path(again).read_bytes() == gzip.compress(fresh, 9, mtime=0)
+
+
+def test_photograph_is_half_of_scikit_learns():
+    """Each pixel is the mean of four, rounded, its channel and place kept."""
+    from sklearn.datasets import load_sample_image
+
+    whole = load_sample_image("china.jpg")
+    assert whole.shape == (427, 640, 3)
+    half = np.rint(load_photograph() * 255)
+    for channel, i, j in np.random.default_rng(0).integers(0, (3, 213, 320), (500, 3)):
+        four = whole[2 * i : 2 * i + 2, 2 * j : 2 * j + 2, channel]
+        assert abs(half[channel, i, j] - sum(four.ravel().tolist()) / 4) <= 0.5
+
+
+def test_photographs_script_says_how_it_is_used(tmp_path):
+    """Too many arguments give the usage, and no file."""
+    script = Path(__file__).parent.parent / "scripts" / "make_photograph.py"
+    command = [sys.executable, str(script), "one", "two"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "make_photograph.py [OUTPUT]" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 # float_arrays

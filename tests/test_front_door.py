@@ -14,6 +14,7 @@ import cnnbook
 ROOT = Path(__file__).resolve().parent.parent
 PROMISED = [
     "conv_output_size",
+    "receptive_field",
     "parameter_count",
     "correlate1d",
     "convolve1d",
@@ -69,6 +70,7 @@ PROMISED = [
     "accuracy",
     "confusion_matrix",
     "load_mnist",
+    "load_photograph",
 ]
 
 
@@ -135,7 +137,7 @@ def test_modules_resolve():
         for path in (ROOT / "cnnbook").glob("*.py")
         if not path.stem.startswith("_")
     }
-    assert {"data", "plots", "pooling", "training", "weave"} <= names
+    assert {"data", "plots", "pooling", "shapes", "training", "weave"} <= names
     for name in sorted(names):
         assert getattr(cnnbook, name) is sys.modules[f"cnnbook.{name}"]
         assert name in dir(cnnbook)
@@ -150,6 +152,24 @@ def test_modules_load_when_asked_for():
     )
     assert "cnnbook.layers" in loaded
     assert {"cnnbook.training", "cnnbook.plots"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("conv_output_size", "shapes"),
+        ("receptive_field", "shapes"),
+        ("parameter_count", "shapes"),
+        ("load_photograph", "data"),
+    ],
+)
+def test_names_that_need_one_module_load_one(name, home):
+    """Counting and reading stand on no other chapter."""
+    loaded = fresh(
+        f"import sys, json, cnnbook; cnnbook.{name};"
+        "print(json.dumps([m for m in sys.modules if 'cnnbook.' in m]))"
+    )
+    assert loaded == [f"cnnbook.{home}"]
 
 
 @pytest.mark.parametrize("name", ["no_such_name", "Conv2D", "__wrapped__", ""])
@@ -178,6 +198,19 @@ def test_conv2d_is_the_fast_one():
     assert cnnbook.avg_pool2d is lowering.avg_pool2d
     assert cnnbook.conv2d is not convolution.conv2d
     assert cnnbook.max_pool2d is not pooling.max_pool2d
+
+
+def test_modules_that_count_use_the_counting_of_shapes():
+    """No module keeps a second formula under the same name."""
+    from cnnbook import convolution, layers, lowering, models, shapes
+
+    assert convolution.conv_output_size is lowering.conv_output_size
+    assert lowering.conv_output_size is shapes.conv_output_size
+    assert layers.as_sizes is convolution.as_sizes is shapes.as_sizes
+    assert layers.as_padding is convolution.as_padding is shapes.as_padding
+    assert models.parameter_count is shapes.parameter_count
+    for module in (convolution, layers, lowering, models):
+        assert set(module.__all__).isdisjoint(shapes.__all__)
 
 
 def test_star_import():

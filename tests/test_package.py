@@ -69,13 +69,46 @@ def run_alone(folder, code):
     )
 
 
-def test_wheel_holds_the_package_the_sample_and_the_licences(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
+def test_wheel_holds_the_package_its_data_and_the_licences(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
     assert "cnnbook/lowering.py" in names
     assert sum(n.startswith("cnnbook/mnist_sample/") for n in names) == 5
-    assert sum("licenses/" in n and n.endswith("LICENSE") for n in names) == 2
+    folder = "cnnbook/photograph/"
+    photograph = {f"{folder}LICENSE", f"{folder}pagoda-image-idx3-ubyte.gz"}
+    assert {n for n in names if n.startswith(folder)} == photograph
+    (about,) = {n.split("/")[0] for n in names if ".dist-info/" in n}
+    licences = {n.removeprefix(f"{about}/licenses/") for n in names if about in n}
+    for where in ("", "cnnbook/mnist_sample/", "cnnbook/photograph/"):
+        assert f"{where}LICENSE" in licences
+    assert sum("licenses/" in n and n.endswith("LICENSE") for n in names) == 3
     assert not any(n.startswith(("tests", "book")) for n in names)
     assert wheel.stat().st_size < 3_000_000
+
+
+def test_wheel_says_which_licences_hold(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    assert "License-Expression: MIT AND CC-BY-SA-3.0 AND CC-BY-2.0" in lines
+
+
+def test_it_has_the_photograph_with_numpy_alone(alone):
+    result = run_alone(
+        alone,
+        """
+import cnnbook as cb
+x = cb.load_photograph()
+print(x.shape, x.dtype, cb.conv_output_size(x.shape[1:], 3))
+print("loaded", sorted(m for m in ("PIL", "sklearn") if m in sys.modules))
+print(cb.__file__)
+""",
+    )
+    assert result.returncode == 0, result.stderr
+    shown, loaded, where = result.stdout.splitlines()
+    assert shown == "(3, 213, 320) float32 (211, 318)"
+    assert loaded == "loaded []"
+    assert Path(where).is_relative_to(alone)
 
 
 def test_it_trains_on_the_bundled_sample_with_numpy_alone(alone):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -276,6 +277,96 @@ def test_missing_data_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("CNNBOOK_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match="CNNBOOK_DATA names .*nowhere"):
         weave.data_files(ROOT / "cnnbook")
+
+
+def test_photograph_is_data_wherever_the_digits_are(monkeypatch, tmp_path):
+    lib = ROOT / "cnnbook"
+    photograph = set((lib / "photograph").iterdir())
+    assert len(photograph) == 2
+    sample = set((lib / "mnist_sample").iterdir())
+    (tmp_path / "digits" / "raw").mkdir(parents=True)
+    one, two = tmp_path / "digits" / "one", tmp_path / "digits" / "raw" / "two"
+    for file in (one, two):
+        file.write_text("1")
+    for named, digits in (
+        (None, sample),
+        ("", sample),
+        ("sample", sample),
+        (str(tmp_path / "digits"), {one, two}),
+        (str(one), {one}),
+    ):
+        if named is None:
+            monkeypatch.delenv("CNNBOOK_DATA", raising=False)
+        else:
+            monkeypatch.setenv("CNNBOOK_DATA", named)
+        found = weave.data_files(lib)
+        assert set(found) == digits | photograph
+        assert len(found) == len(set(found))
+
+
+def test_a_package_without_a_photograph_has_only_its_digits(tmp_path, monkeypatch):
+    monkeypatch.delenv("CNNBOOK_DATA", raising=False)
+    (tmp_path / "mnist_sample").mkdir()
+    (tmp_path / "mnist_sample" / "file").write_text("1")
+    assert weave.data_files(tmp_path) == [tmp_path / "mnist_sample" / "file"]
+
+
+def test_every_chapter_with_data_depends_on_the_photograph():
+    photograph = set((ROOT / "cnnbook" / "photograph").iterdir())
+    reached = set()
+    for page in (ROOT / "book").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        if not text.startswith("---\njupytext:"):
+            continue
+        files = set(weave.chapter_files(page, ROOT))
+        assert photograph <= files or photograph.isdisjoint(files)
+        if "load_photograph" in text:
+            assert photograph <= files, page
+        if photograph <= files:
+            reached.add(page.stem)
+    assert {"data", "shapes", "convolution"} <= reached
+
+
+def test_changed_photograph_changes_the_digest_of_chapters_with_data(tmp_path):
+    (tmp_path / "book").mkdir()
+    lib = tmp_path / "cnnbook"
+    for name in ("mnist_sample", "photograph"):
+        (lib / name).mkdir(parents=True)
+        (lib / name / "file").write_text("1")
+    (tmp_path / "requirements.txt").write_text("numpy==1\n")
+    (lib / "data.py").write_text("def load_photograph(): ...")
+    (lib / "other.py").write_text("def two(): ...")
+    pages = {
+        "data": chapter("Data", "#| default_exp data", "#| export\nx = 1"),
+        "user": chapter("User", "from cnnbook.data import load_photograph"),
+        "other": chapter("Other", "from cnnbook.other import two"),
+    }
+    for name, text in pages.items():
+        (tmp_path / "book" / f"{name}.md").write_text(text)
+    noted = []
+    env = SimpleNamespace(
+        doc2path=lambda name: tmp_path / "book" / f"{name}.md",
+        note_dependency=noted.append,
+    )
+    app = SimpleNamespace(env=env, srcdir=str(tmp_path / "book"))
+
+    def digest(name):
+        source = [pages[name]]
+        weave.add_dependencies(app, name, source)
+        (found,) = re.findall(r"^  depends: (\w+)$", source[0], re.MULTILINE)
+        return found
+
+    before = {name: digest(name) for name in pages}
+    assert str(lib / "photograph" / "file") in noted
+    (lib / "photograph" / "file").write_text("2")
+    after = {name: digest(name) for name in pages}
+    changed = {name for name in pages if before[name] != after[name]}
+    assert changed == {"data", "user"}
+    (lib / "photograph" / "file").write_text("1")
+    assert {name: digest(name) for name in pages} == before
+    (lib / "photograph" / "more").write_text("1")
+    changed = {name for name in pages if before[name] != digest(name)}
+    assert changed == {"data", "user"}
 
 
 def test_digest_sees_names_and_contents(tmp_path):
