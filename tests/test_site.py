@@ -10,10 +10,12 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from nbclient import NotebookClient
 
-from cnnbook.weave import toc_chapters
+from cnnbook.weave import read_chapter, toc_chapters
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -259,3 +261,73 @@ def test_no_code_is_wider_than_the_column():
                 if len(line) > 88:
                     long.append((name, line))
     assert long == []
+
+
+def visible_cells(name):
+    """The code of a chapter that a reader sees, cell by cell."""
+    cells = read_chapter(ROOT / "book" / f"{name}.md").cells
+    return [
+        re.sub(r"\A(?:#\|.*\n?)+", "", cell.source).strip("\n")
+        for cell in cells
+        if cell.cell_type == "code"
+        and "remove-cell" not in cell.metadata.get("tags", [])
+    ]
+
+
+def typed(sources, folder):
+    """The text that each cell prints or returns in a notebook of its own."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_name="python3", resources=resources).execute()
+    texts = []
+    for cell in notebook.cells:
+        shown = []
+        for output in cell.outputs:
+            if output.output_type == "stream" and output.name == "stdout":
+                shown.append(output.text)
+            elif "image/svg+xml" not in output.get("data", {"image/svg+xml": ""}):
+                shown.append(output.data["text/plain"])
+        texts.append("\n".join(text.strip() for text in shown))
+    return texts
+
+
+@pytest.mark.parametrize("name", ["convolution", "backprop", "lowering"])
+def test_typing_the_visible_cells_gives_the_text_on_the_page(
+    name, tmp_path, monkeypatch
+):
+    """In an empty notebook, cell after cell; only pictures are not compared."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    sources = visible_cells(name)
+    cells = soup(f"{name}.html").select("article div.cell")
+    assert [c.select_one(".cell_input pre").get_text().strip() for c in cells] == [
+        source.strip() for source in sources
+    ]
+    texts = typed(sources, tmp_path)
+    assert sum(map(len, texts)) > 400  # there is something to compare
+    for source, cell, text in zip(sources, cells, texts, strict=True):
+        blocks = cell.select(".cell_output .stream pre, .cell_output .text_plain pre")
+        shown = "\n".join(block.get_text().strip() for block in blocks)
+        assert shown == text, source
+
+
+def test_text_that_a_hidden_cell_changed_would_be_noticed(tmp_path, monkeypatch):
+    """A cell that needs a hidden one fails when it is typed alone."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    assert typed(["a = 1", "print(a + 1)"], tmp_path) == ["", "2"]
+    with pytest.raises(Exception, match="NameError"):
+        typed(["print(hidden)"], tmp_path)
+
+
+def test_no_chapter_takes_more_than_a_minute():
+    """The page on the tools lists how long each chapter ran."""
+    rows = soup("weave.html").select("table.nb-exec-table tbody tr, table tbody tr")
+    times = {}
+    for row in rows:
+        cells = [cell.get_text().strip() for cell in row.select("td")]
+        if len(cells) == 5 and cells[2] == "cache":
+            times[cells[0].split("/")[-1]] = float(cells[3])
+    assert {"shapes", "convolution", "backprop", "lowering"} <= times.keys()
+    slow = {name: seconds for name, seconds in times.items() if seconds > 60}
+    before_training = CHAPTERS[: CHAPTERS.index("layers")]
+    assert not slow.keys() & set(before_training), slow
