@@ -20,11 +20,14 @@ PUBLIC = {
         conv1d conv2d conv1d_backward conv2d_backward im2col col2im
         max_pool2d avg_pool2d max_pool2d_backward avg_pool2d_backward""",
     "layers": """
-        linear linear_backward relu relu_backward Parameter Layer Sequential
-        Conv2d MaxPool2d AvgPool2d Linear Flatten ReLU check_layer""",
+        linear linear_backward relu relu_backward sigmoid sigmoid_backward
+        Parameter Buffer Layer Sequential Residual Conv1d Conv2d MaxPool1d MaxPool2d
+        AvgPool2d GlobalAvgPool2d LocallyConnected2d Linear Flatten Reshape ReLU Sigmoid
+        check_layer""",
     "losses": """
-        softmax softmax_backward log_softmax log_softmax_backward
-        cross_entropy cross_entropy_backward CrossEntropyLoss""",
+        softmax softmax_backward log_softmax log_softmax_backward Softmax
+        cross_entropy cross_entropy_backward CrossEntropyLoss BCELoss
+        BCEWithLogitsLoss""",
     "initialization": "he_normal",
     "optimizers": "Optimizer SGD Adam",
     "metrics": "accuracy confusion_matrix",

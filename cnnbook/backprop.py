@@ -41,7 +41,7 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1):
     (sh, sw), (dh, dw) = g.stride, g.dilation
     dpadded, dweight = np.zeros_like(padded), np.zeros_like(weight)
     for n, f, i, j in np.ndindex(*upstream.shape):
-        first = f // (filters // groups) * channels
+        first = f // (filters // g.groups) * channels
         window = (
             n,
             slice(first, first + channels),

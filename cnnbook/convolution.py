@@ -254,7 +254,7 @@ def conv2d(
     (sh, sw), (dh, dw) = g.stride, g.dilation
     y = np.zeros((len(padded), filters, *g.output), x.dtype)
     for n, f, i, j in np.ndindex(*y.shape):
-        first = f // (filters // groups) * channels  # of the channels in f's group
+        first = f // (filters // g.groups) * channels  # of the channels in f's group
         window = padded[
             n,
             first : first + channels,

@@ -43,7 +43,7 @@ def conv2d_einsum(
             "ncijuv,fcuv->nfij",
             windows[:, channels],
             weight[filters],
-            optimize=optimize,
+            optimize=bool(optimize),
         )
     if bias is not None:
         y += bias[:, None, None]
@@ -94,13 +94,13 @@ def conv2d_einsum_backward(
             "ncijuv,nfij->fcuv",
             windows[:, channels],
             upstream[:, filters],
-            optimize=optimize,
+            optimize=bool(optimize),
         )
         parts = np.einsum(
             "fcuv,nfij->ncuvij",
             weight[filters],
             upstream[:, filters],
-            optimize=optimize,
+            optimize=bool(optimize),
         )
         dpadded[:, channels] = add_windows(
             parts, padded.shape[2:], g.stride, g.dilation
@@ -312,11 +312,8 @@ def max_pool2d_windows(
     (x,) = float_arrays(x=x)
     geometry = pool_geometry(x, kernel_size, stride, padding, dilation, ceil_mode)
     padded = pool_pad(x if x.ndim == 4 else x[None], geometry, -np.inf)
-    windows = window_view(
-        padded, geometry.kernel, geometry.stride, geometry.dilation
-    )  # may hold a window more than ceil_mode keeps
-    oh, ow = geometry.output
-    y = windows[:, :, :oh, :ow].max(axis=(-2, -1))
+    windows = window_view(padded, geometry.kernel, geometry.stride, geometry.dilation)
+    y = windows.max(axis=(-2, -1))
     return y if x.ndim == 4 else y[0]
 
 # %% ../book/lowering.md #pool_slices

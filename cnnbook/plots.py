@@ -273,9 +273,8 @@ def windows(size: int, places, cell: float = 0.42):
         axes.add_patch(
             Rectangle((j, 0), 1, 1, facecolor="none", ec=INK, lw=0.8, ls=edge)
         )
-        text = str(j) if inside else "0"
-        style = "normal" if inside else "italic"
-        axes.text(j + 0.5, 0.52, text, ha="center", va="center", style=style)
+        if inside:
+            axes.text(j + 0.5, 0.52, str(j), ha="center", va="center")
         if inside and j not in places:
             axes.plot([j, j + 1], [1, 0], color=LINES[1][0], lw=1.4, alpha=0.8)
             axes.plot([j, j + 1], [0, 1], color=LINES[1][0], lw=1.4, alpha=0.8)
@@ -422,7 +421,10 @@ def curves(
     Parameters
     ----------
     lines : dict of str to (x, y)
+    marks : bool, or one for each line
+        Whether a mark stands at every point.
     """
+    marked = [marks] * len(lines) if isinstance(marks, bool) else list(marks)
     figure, (axis,) = new_figure(*size)
     for k, (label, (x, y)) in enumerate(lines.items()):
         colour, mark, dash = LINES[k % len(LINES)]
@@ -430,7 +432,7 @@ def curves(
             x,
             y,
             color=colour,
-            marker=mark if marks else None,
+            marker=mark if marked[k] else None,
             ls=dash,
             ms=4,
             label=label,

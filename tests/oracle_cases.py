@@ -1,4 +1,4 @@
-"""Cases of the operations: named ones, random ones, and what PyTorch gives.
+"""Cases of the operations: named ones, random ones; what PyTorch and SciPy give.
 
 ``scripts/record_pytorch.py`` records PyTorch's results for the named cases; the
 tests compare with the recording, and with PyTorch itself where it is installed.
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
+from scipy import ndimage, signal
 
 FOLDER = Path(__file__).parent / "recorded"
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
@@ -349,6 +350,127 @@ PYTORCH = {
 }
 
 
+# What SciPy gives: correlations of one channel, filters of all windows.
+
+
+def spread(array, steps):
+    """Return an array with zeros between its numbers, which stand `steps` apart."""
+    sizes = [s * (n - 1) + 1 for s, n in zip(steps, array.shape, strict=True)]
+    larger = np.zeros(sizes)
+    larger[tuple(slice(None, None, s) for s in steps)] = array
+    return larger
+
+
+def scipy_convolution(case):
+    """Return inputs, y, dy, dx and dweight, as pytorch_convolution does."""
+    x, weight, bias = case.inputs()
+    filters, channels, *kernel = weight.shape
+    dimensions = len(kernel)
+    stride = np.broadcast_to(case.stride, dimensions)
+    dilation = np.broadcast_to(case.dilation, dimensions)
+    span = dilation * (np.array(kernel) - 1) + 1
+    if isinstance(case.padding, str):  # an odd zero of "same" comes last
+        before = (span - 1) // 2 * (case.padding == "same")
+        after = (span - 1) * (case.padding == "same") - before
+    else:
+        before = after = np.broadcast_to(case.padding, dimensions)
+    size = x.shape[-dimensions:]
+    images = x.reshape(-1, x.shape[-dimensions - 1], *size).astype(float)
+    margins = tuple(zip(before, after, strict=True))
+    padded = np.pad(images, ((0, 0), (0, 0), *margins))
+    output = (np.array(padded.shape[2:]) - span) // stride + 1
+    every = [tuple(slice(None, None, s) for s in steps) for steps in (stride, dilation)]
+    y = np.zeros((len(images), filters, *output))
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * dimensions)
+    dy = upstream(y.shape, case.seed, case.dtype)
+    dpadded, dweight = np.zeros_like(padded), np.zeros(weight.shape)
+    used = tuple(slice(n) for n in stride * (output - 1) + span)  # no remainder
+    for n, f, c in np.ndindex(len(images), filters, channels):
+        channel = f // (filters // case.groups) * channels + c
+        wide, far = spread(weight[f, c], dilation), spread(dy[n, f], stride)
+        image = padded[n, channel]
+        y[n, f] += signal.correlate(image, wide, "valid", "direct")[every[0]]
+        dpadded[n, channel][used] += signal.convolve(far, wide, "full", "direct")
+        correlated = signal.correlate(image[used], far, "valid", "direct")
+        dweight[f, c] += correlated[every[1]]
+    pixels = tuple(slice(b, b + n) for b, n in zip(before, size, strict=True))
+    batch = x.shape[: -dimensions - 1]
+    results = {
+        "y": y.reshape(*batch, *y.shape[1:]),
+        "dy": dy.reshape(*batch, *dy.shape[1:]),
+        "dx": dpadded[(..., *pixels)].reshape(x.shape),
+        "dweight": dweight,
+    }
+    given = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
+    return given | {key: a.astype(case.dtype) for key, a in results.items()}
+
+
+def first_pixels(case):
+    """Return, for both axes, the pixel at which each window of a pooling begins."""
+    kernel, padding, dilation = (
+        np.broadcast_to(v, 2).tolist()
+        for v in (case.kernel_size, case.padding, case.dilation)
+    )
+    stride = np.broadcast_to(case.stride or kernel, 2).tolist()
+    firsts = []
+    for n, k, s, p, d in zip(
+        case.x[-2:], kernel, stride, padding, dilation, strict=True
+    ):
+        span, places = d * (k - 1) + 1, [-p]
+        while True:
+            begin, end = places[-1] + s, places[-1] + span
+            partly = case.ceil_mode and end < n + p and begin < n
+            if begin + span > n + p and not partly:
+                break
+            places.append(begin)
+        firsts.append(np.array(places))
+    return firsts
+
+
+def scipy_max_pool2d(case):
+    """Return x and y of max pooling."""
+    x = case.inputs()
+    kernel, dilation = (
+        np.broadcast_to(v, 2) for v in (case.kernel_size, case.dilation)
+    )
+    (height, width), lead = dilation * (kernel - 1) + 1, (1,) * (x.ndim - 2)
+    margins = ((0, 0),) * len(lead) + ((height, height), (width, width))
+    largest = ndimage.maximum_filter(
+        np.pad(x, margins, constant_values=-np.inf),
+        footprint=spread(np.ones(kernel), dilation).reshape(*lead, height, width) > 0,
+        mode="constant",
+        cval=-np.inf,
+    )
+    rows, columns = first_pixels(case)
+    rows, columns = rows + height + height // 2, columns + width + width // 2
+    return {"x": x, "y": largest[..., rows[:, None], columns]}
+
+
+def scipy_avg_pool2d(case):
+    """Return x, y, dy and dx of average pooling."""
+    x = case.inputs()
+    (kh, kw), (ph, pw) = (
+        np.broadcast_to(v, 2).tolist() for v in (case.kernel_size, case.padding)
+    )
+    margins = ((0, 0),) * (x.ndim - 2) + ((kh, kh), (kw, kw))
+    counted = np.pad(np.zeros(x.shape[-2:]), margins[-2:])
+    if not case.count_include_pad:
+        ph = pw = 0
+    counted[kh - ph : ph - kh, kw - pw : pw - kw] = 1
+    rows, columns = first_pixels(case)
+    places = ..., (rows + kh)[:, None], columns + kw
+    box = np.ones((1,) * (x.ndim - 2) + (kh, kw))
+    sums = signal.correlate(np.pad(x.astype(float), margins), box, "valid", "direct")
+    counts = signal.correlate(counted, np.ones((kh, kw)), "valid", "direct")[places]
+    y = (sums[places] / counts).astype(case.dtype)
+    dy = upstream(y.shape, case.seed, case.dtype)
+    shares = np.zeros_like(sums)
+    shares[places] = dy / counts
+    dx = signal.convolve(shares, box, "full", "direct")[..., kh:-kh, kw:-kw]
+    return {"x": x, "y": y, "dy": dy, "dx": dx.astype(case.dtype)}
+
+
 # Random cases.
 
 
@@ -560,6 +682,17 @@ def assert_any_layout(function, *arrays):
             result = call(*laid)
         for k, (a, b) in enumerate(zip(result, plain, strict=True)):
             assert_same(a, b, f"{name}, result {k}")
+
+
+def assert_own(results, *arrays):
+    """Check that results can be written to, and share memory with nothing."""
+    for k, result in enumerate(results):
+        assert result.flags.writeable
+        for other in (*arrays, *results[:k]):
+            assert not np.shares_memory(result, other)
+        numbers = np.arange(result.size, dtype=result.dtype).reshape(result.shape)
+        result[...] = numbers
+        np.testing.assert_array_equal(result, numbers)  # nor one place with another
 
 
 class Untouched:

@@ -8,6 +8,7 @@ from oracle_cases import (
     AVG_POOL2D,
     CONV1D,
     CONV2D,
+    LAYOUTS,
     MAX_POOL2D,
     REFUSED_CONVOLUTIONS,
     REFUSED_DILATIONS,
@@ -18,9 +19,11 @@ from oracle_cases import (
     REFUSED_UPSTREAM,
     Convolution,
     Pooling,
+    Untouched,
     assert_adjoint,
     assert_any_layout,
     assert_convolution_backward,
+    assert_own,
     assert_pooling_backward,
     assert_refused,
     assert_same,
@@ -33,6 +36,8 @@ from oracle_cases import (
     pytorch_convolution,
     pytorch_max_pool2d,
     recorded,
+    scipy_avg_pool2d,
+    scipy_convolution,
     signal_arguments,
     upstream,
 )
@@ -51,6 +56,7 @@ from cnnbook.pooling import avg_pool2d, max_pool2d
 FORWARD = {1: conv1d, 2: conv2d}
 BACKWARD = {1: conv1d_backward, 2: conv2d_backward}
 DOUBLE = st.just("float64")
+LAID = st.sampled_from(list(LAYOUTS))
 SMALL = {
     "plain": Convolution((1, 2, 4, 3), (2, 2, 3, 2)),
     "stride": Convolution((2, 1, 6, 5), (2, 1, 3, 2), (2, 2)),
@@ -202,18 +208,40 @@ def test_avg_pool2d_gradient_equals_central_differences(name):
     assert error <= 1e-7
 
 
+@pytest.mark.parametrize("kind", ["max", "avg"])
 @settings(derandomize=True, deadline=None, max_examples=60)
-@given(case=poolings(dilate=False))
-def test_pooling_gradients_satisfy_the_adjoint_identity(case):
+@given(data=st.data())
+def test_pooling_gradients_satisfy_the_adjoint_identity(kind, data):
     """<pool(x), dy> = <x, dx>, for the maximum too: it is linear at x."""
+    case = data.draw(poolings(dilate=kind == "max"))
     x = case.inputs().astype(float)
-    y = avg_pool2d(x, **case.avg_options)
+    if kind == "max":
+        pool, backward, options = max_pool2d, max_pool2d_backward, case.max_options
+    else:
+        pool, backward, options = avg_pool2d, avg_pool2d_backward, case.avg_options
+    y = pool(x, **options)
     dy = upstream(y.shape, case.seed)
-    dx = avg_pool2d_backward(dy, x, **case.avg_options)
-    assert_adjoint([(y, dy), (x, dx)])
-    y = max_pool2d(x, **case.max_options)
-    dx = max_pool2d_backward(dy, x, **case.max_options)
-    assert_adjoint([(y, dy), (x, dx)])
+    assert_adjoint([(y, dy), (x, backward(dy, x, **options))])
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(data=st.data(), layout=LAID)
+def test_convolution_gradients_equal_scipys(dimensions, data, layout):
+    """One channel at a time, SciPy correlates and convolves; wherever arrays lie."""
+    case = data.draw(convolutions(dimensions))
+    results = scipy_convolution(case)
+    laid = {key: LAYOUTS[layout](array) for key, array in results.items()}
+    assert_convolution_backward(BACKWARD[dimensions], case, laid)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(case=poolings(dilate=False), layout=LAID)
+def test_avg_pool2d_backward_equals_scipys(case, layout):
+    """SciPy's convolution with a box shares out what a window got."""
+    results = scipy_avg_pool2d(case)
+    laid = {key: LAYOUTS[layout](array) for key, array in results.items()}
+    assert_pooling_backward(avg_pool2d_backward, case.avg_options, laid)
 
 
 def test_dx_is_scipys_full_convolution_with_the_kernel():
@@ -302,6 +330,48 @@ def test_conv2d_backward_of_no_channels():
     assert_same(dx, x)
     assert_same(dweight, weight)
     assert_same(dbias, [6.0, 6.0])
+
+
+def test_conv2d_backward_of_no_filters():
+    """No filter saw the images: dx is 0; dweight and dbias hold nothing."""
+    x, weight = np.ones((1, 4, 3, 4)), np.ones((0, 2, 2, 2))
+    got = conv2d_backward(np.ones((1, 0, 2, 3)), x, weight, groups=2)
+    for a, b in zip(got, (0 * x, weight, np.ones(0)), strict=True):
+        assert_same(a, b)
+
+
+def test_gradients_of_mixed_precision_are_of_the_wider():
+    """One float64 among dy, x and weight is enough; half counts as single."""
+    case = SMALL["all"]
+    x, weight, _ = case.inputs()
+    dy = upstream(conv2d(x, weight, **case.options).shape, 4)
+    for dtypes, wide in (("ffd", "d"), ("fdf", "d"), ("dff", "d"), ("eee", "f")):
+        arrays = [a.astype(t) for a, t in zip((dy, x, weight), dtypes, strict=True)]
+        for gradient in conv2d_backward(*arrays, **case.options):
+            assert gradient.dtype == wide
+    for backward in (max_pool2d_backward, avg_pool2d_backward):
+        for dtypes, wide in (("fd", "d"), ("df", "d"), ("ee", "f")):
+            one, four = np.ones((1, 1, 1), dtypes[0]), np.ones((1, 2, 2), dtypes[1])
+            assert backward(one, four, 2).dtype == wide
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("shape", [(1, 2, 1, 1), (2, 2, 3, 4), (2, 3, 4)])
+def test_gradients_are_arrays_of_their_own(shape, padding):
+    """Writing into a gradient changes nothing of the caller's, nor another one."""
+    x, weight = np.ones(shape), np.ones((2, 2, 1, 1))
+    signals, window = np.ones(shape[:-1]), (1 + padding, 1, padding)
+    for backward, forward, *arrays in (
+        (conv2d_backward, conv2d, x, weight),
+        (conv1d_backward, conv1d, signals, weight[..., 0]),
+    ):
+        dy = np.ones_like(forward(*arrays, padding=padding))
+        with Untouched(dy, *arrays):
+            assert_own(backward(dy, *arrays, padding=padding), dy, *arrays)
+    for backward in (max_pool2d_backward, avg_pool2d_backward):
+        dy = np.ones_like(max_pool2d(x, *window))
+        with Untouched(dy, x):
+            assert_own([backward(dy, x, *window)], dy, x)
 
 
 @pytest.mark.parametrize("wrong", REFUSED_CONVOLUTIONS | REFUSED_UPSTREAM)

@@ -20,6 +20,7 @@ from oracle_cases import (
     Untouched,
     assert_any_layout,
     assert_convolution,
+    assert_own,
     assert_refused,
     assert_same,
     convolution_arguments,
@@ -27,10 +28,12 @@ from oracle_cases import (
     live_pytorch,
     pytorch_convolution,
     recorded,
+    scipy_convolution,
     signal_arguments,
 )
 from scipy import signal
 
+from cnnbook.backprop import conv2d_backward
 from cnnbook.convolution import (
     BLUR,
     PREWITT_X,
@@ -339,3 +342,34 @@ def test_classic_kernels_on_ramps():
         assert_same(correlate2d(rows, kernel, "valid"), rows[1:-1, 1:-1])
     assert (BLUR > 0).all()
     assert SHARPEN[1, 1] == 5
+
+
+@pytest.mark.parametrize(("dimensions", "function"), [(1, conv1d), (2, conv2d)])
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(data=st.data())
+def test_convolutions_equal_scipy_in_any_layout(dimensions, function, data):
+    """Random cases give what sums of SciPy's cross-correlations give."""
+    case = data.draw(convolutions(dimensions))
+    names = [name for name in LAYOUTS if dimensions == 2 or "chan" not in name]
+    layout = LAYOUTS[data.draw(st.sampled_from(names))]
+    results = {key: layout(array) for key, array in scipy_convolution(case).items()}
+    assert_convolution(function, case, results)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_results_are_the_callers_own(padding):
+    """They can be written to, and share nothing with the arguments."""
+    x, weight = np.ones((1, 2, 4, 5)), np.ones((3, 2, 1, 1))
+    assert_own([conv2d(x, weight, padding=padding)], x, weight)
+    assert_own([conv1d(x[0], weight[:, :, 0], padding=padding)], x, weight)
+
+
+@pytest.mark.parametrize("groups", [(2,), [2], np.int8(2), np.array([2])], ids=repr)
+def test_groups_as_other_sizes(groups):
+    """One number in any wrapping, also one too small for the number of filters."""
+    x, weight = np.ones((1, 4, 3, 3)), np.ones((200, 2, 2, 2))
+    expected = conv2d(x, weight, groups=2)
+    np.testing.assert_array_equal(conv2d(x, weight, groups=groups), expected)
+    dx, dweight, _ = conv2d_backward(expected, x, weight, groups=groups)
+    np.testing.assert_array_equal(dx, conv2d_backward(expected, x, weight, groups=2)[0])
+    assert dweight.shape == weight.shape

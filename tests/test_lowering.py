@@ -1,15 +1,17 @@
-"""Convolution and pooling as products: against the loops and PyTorch."""
+"""Convolution and pooling as sums and products: against the loops and PyTorch."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle_cases import (
-    AVG_POOL2D,
-    CONV1D,
-    CONV2D,
-    MAX_POOL2D,
+    LAYOUTS,
     NAMED,
+    PYTORCH,
     REFUSED,
     REFUSED_BIASES,
     REFUSED_CONVOLUTIONS,
@@ -26,6 +28,7 @@ from oracle_cases import (
     assert_any_layout,
     assert_convolution,
     assert_convolution_backward,
+    assert_own,
     assert_pooling,
     assert_pooling_backward,
     assert_refused,
@@ -35,11 +38,11 @@ from oracle_cases import (
     live_pytorch,
     pooling_arguments,
     poolings,
-    pytorch_avg_pool2d,
-    pytorch_convolution,
-    pytorch_max_pool2d,
     pytorch_unfold,
     recorded,
+    scipy_avg_pool2d,
+    scipy_convolution,
+    scipy_max_pool2d,
     signal_arguments,
     unfoldings,
     upstream,
@@ -50,43 +53,85 @@ from cnnbook.gradcheck import check_gradient
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=50)
 SOME_NAMES = ["everything", "same_even", "groups", "float32"]
+LAID = st.sampled_from(list(LAYOUTS))
+
+
+class Version(NamedTuple):
+    """A version of an operation, forward and backward, and the loops it replaces."""
+
+    operation: str
+    forward: Callable
+    backward: Callable
+    loops: Callable
+    loops_backward: Callable
+
+    @property
+    def dimensions(self):
+        """Return 1 for signals and 2 for images."""
+        return int(self.operation[-2])
+
+    def options(self, case):
+        """Return the keyword arguments that a case gives to this operation."""
+        if self.operation == "max_pool2d":
+            return case.max_options
+        return case.avg_options if self.operation == "avg_pool2d" else case.options
+
+
+def version(operation, forward, backward):
+    """Return a version of an operation, together with its loops."""
+    home = convolution if operation.startswith("conv") else pooling
+    loops = getattr(home, operation), getattr(backprop, f"{operation}_backward")
+    return Version(operation, forward, backward, *loops)
+
+
+EINSUM = lowering.conv2d_einsum, lowering.conv2d_einsum_backward
+CONVOLUTIONS = {
+    "conv1d": version("conv1d", lowering.conv1d, lowering.conv1d_backward),
+    "conv2d": version("conv2d", lowering.conv2d, lowering.conv2d_backward),
+    "einsum": version("conv2d", *(partial(f, optimize=False) for f in EINSUM)),
+    "einsum, optimized": version("conv2d", *EINSUM),
+}
+IMAGES = [name for name, form in CONVOLUTIONS.items() if form.dimensions == 2]
+BACK = lowering.max_pool2d_backward
+POOLINGS = {
+    "max": version("max_pool2d", lowering.max_pool2d, BACK),
+    "max of windows": version("max_pool2d", lowering.max_pool2d_windows, BACK),
+    "avg": version("avg_pool2d", lowering.avg_pool2d, lowering.avg_pool2d_backward),
+}
+VERSIONS = CONVOLUTIONS | POOLINGS
+CASES = [
+    (key, name) for key, form in VERSIONS.items() for name in NAMED[form.operation]
+]
+
+
+def draw_case(data, form, **kinds):
+    """Draw a case of a version's operation."""
+    if form.operation.startswith("conv"):
+        return data.draw(convolutions(form.dimensions, **kinds))
+    return data.draw(poolings(dilate=form.operation == "max_pool2d", **kinds))
+
+
+def assert_results(form, case, results):
+    """Compare a version, forward and, if there are gradients, backward."""
+    options = form.options(case)
+    if form.operation.startswith("conv"):
+        assert_convolution(form.forward, case, results)
+        assert_convolution_backward(form.backward, case, results)
+    else:
+        assert_pooling(form.forward, options, results)
+        if "dx" in results:
+            assert_pooling_backward(form.backward, options, results)
 
 
 # Against PyTorch, recorded.
 
 
-@pytest.mark.parametrize("name", CONV2D)
-def test_conv2d_and_its_gradients_equal_recorded_pytorch(name):
+@pytest.mark.parametrize(("key", "name"), CASES)
+def test_every_version_equals_recorded_pytorch(key, name):
     """Every named case gives what PyTorch and its autograd gave."""
-    case, results = CONV2D[name], recorded("conv2d", name)
-    assert_convolution(lowering.conv2d, case, results)
-    assert_convolution_backward(lowering.conv2d_backward, case, results)
-
-
-@pytest.mark.parametrize("name", CONV1D)
-def test_conv1d_and_its_gradients_equal_recorded_pytorch(name):
-    """Every named case gives what PyTorch and its autograd gave."""
-    case, results = CONV1D[name], recorded("conv1d", name)
-    assert_convolution(lowering.conv1d, case, results)
-    assert_convolution_backward(lowering.conv1d_backward, case, results)
-
-
-@pytest.mark.parametrize("name", MAX_POOL2D)
-def test_max_pool2d_and_its_gradient_equal_recorded_pytorch(name):
-    """Every named case gives what PyTorch and its autograd gave."""
-    options = MAX_POOL2D[name].max_options
-    results = recorded("max_pool2d", name)
-    assert_pooling(lowering.max_pool2d, options, results)
-    assert_pooling_backward(lowering.max_pool2d_backward, options, results)
-
-
-@pytest.mark.parametrize("name", AVG_POOL2D)
-def test_avg_pool2d_and_its_gradient_equal_recorded_pytorch(name):
-    """Every named case gives what PyTorch and its autograd gave."""
-    options = AVG_POOL2D[name].avg_options
-    results = recorded("avg_pool2d", name)
-    assert_pooling(lowering.avg_pool2d, options, results)
-    assert_pooling_backward(lowering.avg_pool2d_backward, options, results)
+    form = VERSIONS[key]
+    results = recorded(form.operation, name)
+    assert_results(form, NAMED[form.operation][name], results)
 
 
 def assert_unfolding(case, results):
@@ -108,42 +153,14 @@ def test_im2col_and_col2im_equal_recorded_pytorch(name):
 # Against PyTorch, live.
 
 
+@pytest.mark.parametrize("key", VERSIONS)
 @EXAMPLES
-@given(case=convolutions(2))
-def test_conv2d_and_its_gradients_equal_live_pytorch(case):
-    """Random cases give what PyTorch gives."""
-    results = pytorch_convolution(live_pytorch(), case)
-    assert_convolution(lowering.conv2d, case, results)
-    assert_convolution_backward(lowering.conv2d_backward, case, results)
-
-
-@EXAMPLES
-@given(case=convolutions(1))
-def test_conv1d_and_its_gradients_equal_live_pytorch(case):
-    """Random cases give what PyTorch gives."""
-    results = pytorch_convolution(live_pytorch(), case)
-    assert_convolution(lowering.conv1d, case, results)
-    assert_convolution_backward(lowering.conv1d_backward, case, results)
-
-
-@EXAMPLES
-@given(case=poolings())
-def test_max_pool2d_and_its_gradient_equal_live_pytorch(case):
-    """Random cases give what PyTorch gives, ties included."""
-    results = pytorch_max_pool2d(live_pytorch(), case)
-    options = case.max_options
-    assert_pooling(lowering.max_pool2d, options, results)
-    assert_pooling_backward(lowering.max_pool2d_backward, options, results)
-
-
-@EXAMPLES
-@given(case=poolings(dilate=False))
-def test_avg_pool2d_and_its_gradient_equal_live_pytorch(case):
-    """Random cases give what PyTorch gives."""
-    results = pytorch_avg_pool2d(live_pytorch(), case)
-    options = case.avg_options
-    assert_pooling(lowering.avg_pool2d, options, results)
-    assert_pooling_backward(lowering.avg_pool2d_backward, options, results)
+@given(data=st.data())
+def test_every_version_equals_live_pytorch(key, data):
+    """Random cases give what PyTorch and its autograd give, ties included."""
+    form = VERSIONS[key]
+    case = draw_case(data, form)
+    assert_results(form, case, PYTORCH[form.operation](live_pytorch(), case))
 
 
 @EXAMPLES
@@ -153,82 +170,113 @@ def test_im2col_and_col2im_equal_live_pytorch(case):
     assert_unfolding(case, pytorch_unfold(live_pytorch(), case))
 
 
+# Against SciPy.
+
+
+@pytest.mark.parametrize("key", CONVOLUTIONS)
+@EXAMPLES
+@given(data=st.data())
+def test_convolutions_and_gradients_equal_scipys(key, data):
+    """One channel at a time, SciPy correlates and convolves to the same."""
+    case, layout = draw_case(data, VERSIONS[key]), LAYOUTS[data.draw(LAID)]
+    results = {k: layout(array) for k, array in scipy_convolution(case).items()}
+    assert_results(VERSIONS[key], case, results)
+
+
+@pytest.mark.parametrize("key", POOLINGS)
+@EXAMPLES
+@given(data=st.data())
+def test_poolings_equal_scipys(key, data):
+    """SciPy's largest pixels and sums of all windows, and what averages share out."""
+    case, layout = draw_case(data, VERSIONS[key]), LAYOUTS[data.draw(LAID)]
+    scipys = scipy_avg_pool2d if key == "avg" else scipy_max_pool2d
+    results = {k: layout(array) for k, array in scipys(case).items()}
+    assert_results(VERSIONS[key], case, results)
+
+
 # Against the loops.
 
 
 def assert_all_same(actual, expected):
-    """Compare results one by one."""
+    """Compare results, one or several."""
+    if isinstance(expected, np.ndarray):
+        actual, expected = (actual,), (expected,)
     for k, (a, b) in enumerate(zip(actual, expected, strict=True)):
         assert_same(a, b, f"result {k}")
 
 
-@pytest.mark.parametrize("dimensions", [1, 2])
-@EXAMPLES
-@given(data=st.data())
-def test_convolutions_and_gradients_equal_the_loops(dimensions, data):
-    """The same numbers, shapes and dtypes, sooner."""
-    case = data.draw(convolutions(dimensions))
-    name, options = f"conv{dimensions}d", case.options
-    x, weight, bias = case.inputs()
-    y = getattr(convolution, name)(x, weight, bias, **options)
-    assert_same(getattr(lowering, name)(x, weight, bias, **options), y)
-    arrays = upstream(y.shape, case.seed, case.dtype), x, weight
-    name += "_backward"
-    assert_all_same(
-        getattr(lowering, name)(*arrays, **options),
-        getattr(backprop, name)(*arrays, **options),
-    )
+def assert_equals_loops(form, arrays, options, seed=0):
+    """Compare a version with its loops, forward and backward; return all results."""
+    y = form.forward(*arrays, **options)
+    assert_same(y, form.loops(*arrays, **options))
+    arrays = upstream(y.shape, seed, y.dtype), *arrays[:2]
+    gradients = form.backward(*arrays, **options)
+    assert_all_same(gradients, form.loops_backward(*arrays, **options))
+    return y, *(gradients if isinstance(gradients, tuple) else (gradients,))
 
 
-@pytest.mark.parametrize("kind", ["max", "avg"])
+@pytest.mark.parametrize("key", CONVOLUTIONS)
 @EXAMPLES
 @given(data=st.data())
-def test_poolings_and_gradients_equal_the_loops(kind, data):
+def test_convolutions_and_gradients_equal_the_loops(key, data):
+    """The same numbers, shapes and dtypes, sooner; wherever the arrays lie."""
+    case, layout = draw_case(data, VERSIONS[key]), LAYOUTS[data.draw(LAID)]
+    arrays = [layout(array) for array in case.inputs() if array is not None]
+    with Untouched(*arrays):
+        assert_equals_loops(VERSIONS[key], arrays, case.options, case.seed)
+
+
+@pytest.mark.parametrize("key", POOLINGS)
+@EXAMPLES
+@given(data=st.data())
+def test_poolings_and_gradients_equal_the_loops(key, data):
     """The same numbers, shapes and dtypes, sooner; NaN and ties included."""
-    values = ("normal", "ties", "negative", "nan")
-    case = data.draw(poolings(values, dilate=kind == "max"))
-    x, name = case.inputs(), f"{kind}_pool2d"
-    options = case.max_options if kind == "max" else case.avg_options
-    y = getattr(pooling, name)(x, **options)
-    assert_same(getattr(lowering, name)(x, **options), y)
-    dy = upstream(y.shape, case.seed, case.dtype)
-    name += "_backward"
-    expected = getattr(backprop, name)(dy, x, **options)
-    assert_same(getattr(lowering, name)(dy, x, **options), expected)
+    kinds = ("normal", "ties", "negative", "nan", "minus infinity")
+    case, layout = draw_case(data, VERSIONS[key], kinds=kinds), data.draw(LAID)
+    x, options = LAYOUTS[layout](case.inputs()), VERSIONS[key].options(case)
+    with Untouched(x):
+        assert_equals_loops(VERSIONS[key], [x], options, case.seed)
 
 
+@pytest.mark.parametrize("key", ["max", "max of windows"])
 @EXAMPLES
 @given(data=st.data())
-def test_maxima_of_several_nans_equal_the_loops(data):
-    """Where NaN meets NaN, both versions choose the same one."""
-    case = data.draw(poolings())
+def test_maxima_of_several_nans_equal_the_loops(key, data):
+    """Where NaN meets NaN, all versions choose the same one."""
+    case = draw_case(data, VERSIONS[key])
     x = case.inputs()
     x[np.random.default_rng(case.seed).random(x.shape) < 0.3] = np.nan
-    options = case.max_options
-    y = pooling.max_pool2d(x, **options)
-    assert_same(lowering.max_pool2d(x, **options), y)
-    dy = upstream(y.shape, case.seed, case.dtype)
-    assert_same(
-        lowering.max_pool2d_backward(dy, x, **options),
-        backprop.max_pool2d_backward(dy, x, **options),
-    )
+    assert_equals_loops(VERSIONS[key], [x], case.max_options, case.seed)
+
+
+@pytest.mark.parametrize("key", CONVOLUTIONS)
+def test_mixed_precision_and_whole_numbers_equal_the_loops(key):
+    """The widest float decides, half precision is too coarse, ints count as float64."""
+    form = VERSIONS[key]
+    case = NAMED[form.operation]["everything"]
+    arrays = [np.round(4 * array) for array in case.inputs()]
+    for dtypes in ("eee", "fef", "ffd", "fdf", "dff", "fif", "bil"):
+        typed = [a.astype(t) for a, t in zip(arrays, dtypes, strict=True)]
+        assert_equals_loops(form, typed, case.options)
+        listed = [a.tolist() for a in typed]
+        y = form.forward(*listed, **case.options)
+        assert_same(y, form.loops(*arrays, **case.options), tolerance=1e-6)
 
 
 # Against themselves: adjoints and central differences.
 
 
-@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("key", CONVOLUTIONS)
 @EXAMPLES
 @given(data=st.data())
-def test_convolutions_satisfy_the_adjoint_identity(dimensions, data):
+def test_convolutions_satisfy_the_adjoint_identity(key, data):
     """<conv(x), dy> = <x, dx> = <w, dw>."""
-    case = data.draw(convolutions(dimensions, st.just("float64")))
+    form = VERSIONS[key]
+    case = draw_case(data, form, dtype=st.just("float64"))
     x, weight, _ = case.inputs()
-    forward = getattr(lowering, f"conv{dimensions}d")
-    backward = getattr(lowering, f"conv{dimensions}d_backward")
-    y = forward(x, weight, **case.options)
+    y = form.forward(x, weight, **case.options)
     dy = upstream(y.shape, case.seed)
-    dx, dweight, _ = backward(dy, x, weight, **case.options)
+    dx, dweight, _ = form.backward(dy, x, weight, **case.options)
     assert_adjoint([(y, dy), (x, dx), (weight, dweight)])
 
 
@@ -243,31 +291,31 @@ def test_col2im_is_the_adjoint_of_im2col(case):
     assert_adjoint([(columns, other), (x, images)])
 
 
+@pytest.mark.parametrize("key", POOLINGS)
 @EXAMPLES
-@given(case=poolings(dilate=False))
-def test_poolings_satisfy_the_adjoint_identity(case):
+@given(data=st.data())
+def test_poolings_satisfy_the_adjoint_identity(key, data):
     """<pool(x), dy> = <x, dx>, for the maximum too: it is linear at x."""
-    x = case.inputs().astype(float)
-    for kind, options in (("max", case.max_options), ("avg", case.avg_options)):
-        y = getattr(lowering, f"{kind}_pool2d")(x, **options)
-        dy = upstream(y.shape, case.seed)
-        backward = getattr(lowering, f"{kind}_pool2d_backward")
-        assert_adjoint([(y, dy), (x, backward(dy, x, **options))])
+    form = VERSIONS[key]
+    case = draw_case(data, form)
+    x, options = case.inputs().astype(float), form.options(case)
+    y = form.forward(x, **options)
+    dy = upstream(y.shape, case.seed)
+    assert_adjoint([(y, dy), (x, form.backward(dy, x, **options))])
 
 
-@pytest.mark.parametrize("operation", ["conv1d", "conv2d"])
-@pytest.mark.parametrize("name", ["everything", "same_even", "no_batch"])
-def test_convolution_gradients_equal_central_differences(operation, name):
+@pytest.mark.parametrize("key", CONVOLUTIONS)
+@pytest.mark.parametrize("name", ["everything", "same_even", "depthwise", "no_batch"])
+def test_convolution_gradients_equal_central_differences(key, name):
     """dx, dweight and dbias under a random upstream gradient."""
-    case = NAMED[operation][name]
-    forward = getattr(lowering, operation)
+    form = VERSIONS[key]
+    case = NAMED[form.operation][name]
     x, weight, bias = case.inputs()
-    dy = upstream(forward(x, weight, bias, **case.options).shape, 7)
-    backward = getattr(lowering, f"{operation}_backward")
-    dx, dweight, dbias = backward(dy, x, weight, **case.options)
+    dy = upstream(form.forward(x, weight, bias, **case.options).shape, 7)
+    dx, dweight, dbias = form.backward(dy, x, weight, **case.options)
 
     def loss(x, weight, bias):
-        return np.vdot(dy, forward(x, weight, bias, **case.options))
+        return np.vdot(dy, form.forward(x, weight, bias, **case.options))
 
     errors = [
         check_gradient(lambda a: loss(a, weight, bias), x, dx),
@@ -277,22 +325,116 @@ def test_convolution_gradients_equal_central_differences(operation, name):
     assert max(errors) <= 1e-7
 
 
-@pytest.mark.parametrize("name", ["overlap", "ceil_padding", "no_batch"])
-def test_pooling_gradients_equal_central_differences(name):
+SMOOTH = ["overlap", "pairs", "ceil_padding", "no_batch"]
+AVERAGED = SMOOTH + ["padding_left_out", "ceil_padding_left_out"]
+SLOPES = [
+    (key, name)
+    for key in POOLINGS
+    for name in (AVERAGED if key == "avg" else SMOOTH + ["dilation", "everything"])
+]
+
+
+@pytest.mark.parametrize(("key", "name"), SLOPES)
+def test_pooling_gradients_equal_central_differences(key, name):
     """Numbers far enough apart that no step changes who wins."""
-    for kind, cases in (("max", MAX_POOL2D), ("avg", AVG_POOL2D)):
-        case = cases[name]
-        forward = getattr(lowering, f"{kind}_pool2d")
-        backward = getattr(lowering, f"{kind}_pool2d_backward")
-        options = case.max_options if kind == "max" else case.avg_options
-        rng = np.random.default_rng(8)
-        x = rng.permutation(np.prod(case.x)).reshape(case.x) / 8 - 1
-        dy = upstream(forward(x, **options).shape, 9)
+    form = VERSIONS[key]
+    case = NAMED[form.operation][name]
+    options = form.options(case)
+    rng = np.random.default_rng(8)
+    x = rng.permutation(np.prod(case.x)).reshape(case.x) / 8 - 1
+    dy = upstream(form.forward(x, **options).shape, 9)
+    dx = form.backward(dy, x, **options)
 
-        def loss(a, dy=dy, forward=forward, options=options):
-            return np.vdot(dy, forward(a, **options))
+    def loss(a):
+        return np.vdot(dy, form.forward(a, **options))
 
-        assert check_gradient(loss, x, backward(dy, x, **options)) <= 1e-7
+    assert check_gradient(loss, x, dx) <= 1e-7
+
+
+# Windows, groups, places: the smaller pieces.
+
+
+def all_windows(case):
+    """Return padded images (N, C, H, W), and a copy of every window of them."""
+    x = case.inputs()
+    (top, left), (sh, sw), (dh, dw) = case.padding, case.stride, case.dilation
+    images = x.reshape(-1, *x.shape[-3:])
+    padded = np.pad(images, ((0, 0), (0, 0), (top, top), (left, left)))
+    kernel, size = case.kernel_size, padded.shape[2:]
+    rows, columns = (
+        np.add.outer(np.arange(0, n - d * (k - 1), s), np.arange(k) * d)
+        for n, k, s, d in zip(size, kernel, (sh, sw), (dh, dw), strict=True)
+    )
+    return padded, padded[:, :, rows[:, None, :, None], columns[None, :, None, :]]
+
+
+@EXAMPLES
+@given(case=unfoldings(), layout=LAID)
+def test_window_view_shows_every_window_of_the_array_itself(case, layout):
+    """Every place of every window is a pixel, read and never written."""
+    padded, expected = all_windows(case)
+    padded = LAYOUTS[layout](padded)
+    window = case.kernel_size, case.stride, case.dilation
+    view = lowering.window_view(padded, *window)
+    assert_same(view, expected, tolerance=0)
+    assert np.shares_memory(view, padded)
+    assert not view.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        view[...] = 5
+
+
+@EXAMPLES
+@given(case=unfoldings())
+def test_im2col_lists_every_window_of_random_images(case):
+    """A column is a window: channels, then its rows, then its columns."""
+    _, windows = all_windows(case)
+    n, c, oh, ow, kh, kw = windows.shape
+    columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, c * kh * kw, oh * ow)
+    expected = columns if len(case.x) == 4 else columns[0]
+    assert_same(lowering.im2col(case.inputs(), **case.options), expected, tolerance=0)
+
+
+@EXAMPLES
+@given(case=unfoldings())
+def test_add_windows_is_the_adjoint_of_window_view(case):
+    """<windows(x), p> = <x, add_windows(p)>."""
+    padded, windows = all_windows(case)
+    parts = upstream(windows.shape, case.seed).transpose(0, 1, 4, 5, 2, 3)
+    with Untouched(parts):
+        images = lowering.add_windows(
+            parts, padded.shape[2:], case.stride, case.dilation
+        )
+    places = windows.transpose(0, 1, 4, 5, 2, 3).astype(float)
+    assert_adjoint([(places, parts), (padded.astype(float), images)])
+    assert_own([images], parts)
+
+
+@EXAMPLES
+@given(groups=st.integers(1, 5), channels=st.integers(0, 4), filters=st.integers(0, 4))
+def test_group_slices_deal_out_channels_and_filters(groups, channels, filters):
+    """Each once, in order, and as many to one group as to another."""
+    pairs = lowering.group_slices(groups * channels, groups * filters, groups)
+    inside, outside = zip(*pairs, strict=True)
+    for slices, each in ((inside, channels), (outside, filters)):
+        everyone = np.arange(groups * each)
+        dealt = [everyone[piece].tolist() for piece in slices]
+        assert dealt == everyone.reshape(groups, each).tolist()
+
+
+@EXAMPLES
+@given(case=poolings())
+def test_pool_slices_pick_the_places_of_the_windows(case):
+    """In reading order: the first place of all windows, then the second."""
+    x = case.inputs().reshape(-1, *case.x[-3:])
+    geometry = pooling.pool_geometry(x, **case.max_options)
+    padded = pooling.pool_pad(x, geometry, -np.inf)
+    oh, ow = geometry.output
+    windows = lowering.window_view(
+        padded, geometry.kernel, geometry.stride, geometry.dilation
+    )[:, :, :oh, :ow]
+    picked = [padded[place] for place in lowering.pool_slices(geometry)]
+    expected = np.moveaxis(windows.reshape(*windows.shape[:4], -1), -1, 0)
+    assert_same(picked, expected, tolerance=0)
 
 
 # im2col and col2im.
@@ -310,7 +452,7 @@ def test_im2col_of_nine_numbers():
 def test_im2col_takes_the_words_for_padding():
     """A product with columns is the loops' convolution, "same" or "valid"."""
     for padding in ("same", "valid"):
-        x, weight, _ = CONV2D["same_even"].inputs()
+        x, weight, _ = NAMED["conv2d"]["same_even"].inputs()
         columns = lowering.im2col(x, weight.shape[2:], padding=padding)
         y = convolution.conv2d(x, weight, padding=padding)
         product = weight.reshape(len(weight), -1) @ columns
@@ -392,68 +534,93 @@ def test_col2im_refuses_bad_arguments(wrong):
 
 
 @pytest.mark.parametrize("name", SOME_NAMES)
-@pytest.mark.parametrize("operation", ["conv1d", "conv2d"])
-def test_convolutions_take_any_layout(operation, name):
+@pytest.mark.parametrize("key", CONVOLUTIONS)
+def test_convolutions_take_any_layout(key, name):
     """Strides in memory change no result and no input, forward or backward."""
-    case, results = NAMED[operation][name], recorded(operation, name)
-    forward = getattr(lowering, operation)
-    backward = getattr(lowering, f"{operation}_backward")
-    assert_any_layout(lambda *a: forward(*a, **case.options), *case.inputs())
+    form = VERSIONS[key]
+    case, results = NAMED[form.operation][name], recorded(form.operation, name)
+    assert_any_layout(lambda *a: form.forward(*a, **case.options), *case.inputs())
     assert_any_layout(
-        lambda *a: backward(*a, **case.options),
+        lambda *a: form.backward(*a, **case.options),
         *(results[key] for key in ("dy", "x", "weight")),
     )
 
 
-@pytest.mark.parametrize("name", ["padding", "float32"])
-@pytest.mark.parametrize("kind", ["max", "avg"])
-def test_poolings_take_any_layout(kind, name):
+@pytest.mark.parametrize("name", ["padding", "ceil_padding", "float32"])
+@pytest.mark.parametrize("key", POOLINGS)
+def test_poolings_take_any_layout(key, name):
     """Strides in memory change no result and no input, forward or backward."""
-    operation = f"{kind}_pool2d"
-    case, results = NAMED[operation][name], recorded(operation, name)
-    forward = getattr(lowering, operation)
-    backward = getattr(lowering, f"{operation}_backward")
-    assert_any_layout(lambda x: forward(x, **case.window), results["x"])
+    form = VERSIONS[key]
+    case, results = NAMED[form.operation][name], recorded(form.operation, name)
+    assert_any_layout(lambda x: form.forward(x, **case.window), results["x"])
     assert_any_layout(
-        lambda dy, x: backward(dy, x, **case.window),
+        lambda dy, x: form.backward(dy, x, **case.window),
         results["dy"],
         results["x"],
     )
 
 
-@pytest.mark.parametrize("kind", ["max", "avg"])
-def test_poolings_return_arrays_of_their_own(kind):
-    """Writing into a result changes nothing of the caller's."""
-    x, dy = np.ones((1, 2, 3, 4)), np.ones((1, 2, 3, 4))
-    with Untouched(x, dy):
-        getattr(lowering, f"{kind}_pool2d")(x, 1)[...] = 5
-        getattr(lowering, f"{kind}_pool2d_backward")(dy, x, 1)[...] = 5
+@pytest.mark.parametrize("shape", [(1, 2, 1, 1), (2, 2, 3, 4), (2, 3, 4)])
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("key", VERSIONS)
+def test_results_are_arrays_of_their_own(key, padding, shape):
+    """Writing into a result changes nothing of the caller's, nor another result."""
+    form = VERSIONS[key]
+    x = np.ones(shape if form.dimensions == 2 else shape[:-1])
+    channels, places = x.shape[-form.dimensions - 1], (1,) * form.dimensions
+    if key in CONVOLUTIONS:
+        kernel = np.ones((channels, channels, *places))
+        given = {"weight": kernel, "padding": padding}
+        arrays = [x, kernel, np.ones(channels)]
+    else:
+        given = {"kernel_size": 1 + padding, "stride": 1, "padding": padding}
+        arrays = [x]
+    with Untouched(*arrays):
+        y = form.forward(x, **given)
+        dy = np.ones_like(y)
+        gradients = form.backward(dy, x, **given)
+        several = gradients if isinstance(gradients, tuple) else (gradients,)
+        with Untouched(dy):
+            assert_own([y, *several], dy, *arrays)
 
 
-@pytest.mark.parametrize("operation", ["conv1d", "conv2d"])
-def test_empty_batches_of_a_convolution(operation):
-    """y and dx are empty; dweight and dbias are zeros; all of them float32."""
-    case = NAMED[operation]["float32"]
-    results = recorded(operation, "float32")
-    x, weight, bias = case.inputs()
-    y = getattr(lowering, operation)(x[:0], weight, bias, **case.options)
-    assert_same(y, results["y"][:0])
-    got = getattr(lowering, f"{operation}_backward")(
-        results["dy"][:0], x[:0], weight, **case.options
-    )
-    assert_all_same(got, (x[:0], np.zeros_like(weight), np.zeros_like(bias)))
+NOTHING = {
+    "batch": ((0, 4), (6, 2), 2),
+    "channels": ((2, 0), (3, 0), 1),
+    "channels in groups": ((2, 0), (4, 0), 2),
+    "filters": ((2, 4), (0, 4), 1),
+    "filters in groups": ((2, 4), (0, 2), 2),
+    "anything": ((0, 0), (0, 0), 3),
+    "channels without batch": ((0,), (3, 0), 1),
+}
 
 
-@pytest.mark.parametrize("kind", ["max", "avg"])
-def test_empty_batches_of_a_pooling(kind):
-    """y and dx are empty, of the right shape and dtype."""
-    operation = f"{kind}_pool2d"
-    case, results = NAMED[operation]["float32"], recorded(operation, "float32")
-    x, dy = results["x"][:0], results["dy"][:0]
-    y = getattr(lowering, operation)(x, **case.window)
-    assert_same(y, results["y"][:0])
-    backward = getattr(lowering, f"{operation}_backward")
-    assert_same(backward(dy, x, **case.window), x)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("key", CONVOLUTIONS)
+def test_convolutions_of_nothing_equal_the_loops(key, nothing, dtype):
+    """No image, no channel or no filter: shapes and dtypes stay, a sum is 0."""
+    form = VERSIONS[key]
+    lead, filters, groups = NOTHING[nothing]
+    sizes, kernel = (5, 6)[: form.dimensions], (2, 3)[: form.dimensions]
+    x, weight = np.ones((*lead, *sizes), dtype), np.ones((*filters, *kernel), dtype)
+    bias = np.arange(filters[0]).astype(dtype) + 1
+    options = {"padding": 1, "groups": groups}
+    y, _, dweight, _ = assert_equals_loops(form, [x, weight, bias], options)
+    if x.size == 0:
+        assert_same(y, np.zeros_like(y) + bias.reshape(-1, *(1,) * form.dimensions))
+        assert not dweight.any()
+
+
+@pytest.mark.parametrize("lead", [(0, 3), (2, 0), (0,)])
+@pytest.mark.parametrize("key", POOLINGS)
+def test_poolings_of_nothing_equal_the_loops(key, lead):
+    """No image or no channel in, none out, of the right shape and dtype."""
+    for dtype in (np.float32, np.float64):
+        x = np.ones((*lead, 7, 6), dtype)
+        y, dx = assert_equals_loops(VERSIONS[key], [x], {"kernel_size": (3, 2)})
+        assert_same(y, np.ones((*lead, 2, 3), dtype))
+        assert_same(dx, x)
 
 
 def test_an_empty_batch_of_columns():
@@ -464,74 +631,109 @@ def test_an_empty_batch_of_columns():
     assert_same(lowering.col2im(columns, (4, 5), (2, 3), 2), x)
 
 
-def test_conv2d_of_no_channels_equals_the_loops():
-    """A sum of nothing is 0, as in PyTorch."""
-    x, weight = np.ones((1, 0, 3, 4)), np.ones((2, 0, 2, 2))
-    y = lowering.conv2d(x, weight, [5.0, 7.0])
-    assert_same(y, convolution.conv2d(x, weight, [5.0, 7.0]))
-    got = lowering.conv2d_backward(np.ones((1, 2, 2, 3)), x, weight)
-    assert_all_same(got, (x, weight, [6.0, 6.0]))
-
-
-def test_large_sums_stay_near_float64():
+@pytest.mark.parametrize("key", IMAGES)
+def test_large_sums_stay_near_float64(key):
     """512 products in float32 differ from float64 by rounding alone."""
     rng = np.random.default_rng(3)
     x = rng.standard_normal((1, 32, 6, 6)).astype(np.float32)
     weight = rng.standard_normal((4, 32, 4, 4)).astype(np.float32)
-    y = lowering.conv2d(x, weight)
+    y = VERSIONS[key].forward(x, weight)
     exact = convolution.conv2d(x.astype(float), weight.astype(float))
     assert y.dtype == np.float32
     assert np.abs(y - exact).max() < TOLERANCE["float32"] * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("wrong", REFUSED_CONVOLUTIONS | REFUSED_BIASES)
-def test_conv2d_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
-    refused = (REFUSED_CONVOLUTIONS | REFUSED_BIASES)[wrong]
-    assert_refused(lowering.conv2d, convolution_arguments(), refused)
+def test_einsum_takes_the_names_of_its_ways():
+    """What NumPy's einsum calls its ways of summing changes no result."""
+    case, results = NAMED["conv2d"]["groups"], recorded("conv2d", "groups")
+    for optimize in ("greedy", "optimal", None):
+        forward, backward = (partial(f, optimize=optimize) for f in EINSUM)
+        assert_convolution(forward, case, results)
+        assert_convolution_backward(backward, case, results)
 
 
-@pytest.mark.parametrize("wrong", REFUSED_SIGNALS | REFUSED_BIASES)
-def test_conv1d_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
-    refused = (REFUSED_SIGNALS | REFUSED_BIASES)[wrong]
-    assert_refused(lowering.conv1d, signal_arguments(), refused)
+@pytest.mark.parametrize("optimize", [True, False])
+def test_einsum_is_told_whether_to_optimize(optimize, monkeypatch):
+    """Every sum over letters gets the argument, which is True unless given."""
+    told, einsum = [], np.einsum
+
+    def listen(*arrays, optimize):
+        told.append(optimize)
+        return einsum(*arrays, optimize=optimize)
+
+    monkeypatch.setattr(np, "einsum", listen)
+    x, weight = np.ones((1, 2, 3, 4)), np.ones((2, 1, 2, 2))
+    options = {"groups": 2} if optimize else {"groups": 2, "optimize": False}
+    y = lowering.conv2d_einsum(x, weight, **options)
+    lowering.conv2d_einsum_backward(y, x, weight, **options)
+    assert told == [optimize] * 6
 
 
-@pytest.mark.parametrize("wrong", REFUSED_CONVOLUTIONS | REFUSED_UPSTREAM)
-def test_conv2d_backward_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
+def refusals(forms, *tables):
+    """Return every version with every name of what is wrong, and the tables as one."""
+    refused = {name: wrong for table in tables for name, wrong in table.items()}
+    return pytest.mark.parametrize(
+        ("form", "refused"),
+        [
+            pytest.param(VERSIONS[key], refused[name], id=f"{key}: {name}")
+            for key in forms
+            for name in refused
+        ],
+    )
+
+
+def assert_refused_alike(function, loops, right, refused):
+    """Check that a call is refused with the very words of the loops."""
+    assert_refused(function, right, refused)
+    words = []
+    for each in (function, loops):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            each(**(right | refused[0]))
+        words.append((caught.type, str(caught.value)))
+    assert words[0] == words[1]
+
+
+@refusals(IMAGES, REFUSED_CONVOLUTIONS, REFUSED_BIASES)
+def test_conv2d_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
+    right = convolution_arguments()
+    assert_refused_alike(form.forward, form.loops, right, refused)
+
+
+@refusals(["conv1d"], REFUSED_SIGNALS, REFUSED_BIASES)
+def test_conv1d_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
+    assert_refused_alike(form.forward, form.loops, signal_arguments(), refused)
+
+
+@refusals(IMAGES, REFUSED_CONVOLUTIONS, REFUSED_UPSTREAM)
+def test_conv2d_backward_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
     right = {"dy": np.ones((1, 2, 3, 5))} | convolution_arguments()
-    refused = (REFUSED_CONVOLUTIONS | REFUSED_UPSTREAM)[wrong]
-    assert_refused(lowering.conv2d_backward, right, refused)
+    assert_refused_alike(form.backward, form.loops_backward, right, refused)
 
 
-@pytest.mark.parametrize("wrong", REFUSED_SIGNALS | REFUSED_SIGNAL_UPSTREAM)
-def test_conv1d_backward_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
+@refusals(["conv1d"], REFUSED_SIGNALS, REFUSED_SIGNAL_UPSTREAM)
+def test_conv1d_backward_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
     right = {"dy": np.ones((1, 2, 7))} | signal_arguments()
-    refused = (REFUSED_SIGNALS | REFUSED_SIGNAL_UPSTREAM)[wrong]
-    assert_refused(lowering.conv1d_backward, right, refused)
+    assert_refused_alike(form.backward, form.loops_backward, right, refused)
 
 
-@pytest.mark.parametrize("wrong", REFUSED_POOLINGS | REFUSED_DILATIONS)
-def test_max_pool2d_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
-    refused = (REFUSED_POOLINGS | REFUSED_DILATIONS)[wrong]
-    assert_refused(lowering.max_pool2d, pooling_arguments(), refused)
+@refusals(["max", "max of windows"], REFUSED_POOLINGS, REFUSED_DILATIONS)
+def test_max_pool2d_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
+    assert_refused_alike(form.forward, form.loops, pooling_arguments(), refused)
 
 
-@pytest.mark.parametrize("wrong", REFUSED_POOLINGS)
-def test_avg_pool2d_refuses_bad_arguments(wrong):
-    """The message names the argument, and nothing is changed."""
-    refused = REFUSED_POOLINGS[wrong]
-    assert_refused(lowering.avg_pool2d, pooling_arguments(), refused)
+@refusals(["avg"], REFUSED_POOLINGS)
+def test_avg_pool2d_refuses_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
+    assert_refused_alike(form.forward, form.loops, pooling_arguments(), refused)
 
 
-@pytest.mark.parametrize("wrong", REFUSED_POOLINGS | REFUSED_POOL_UPSTREAM)
-@pytest.mark.parametrize("kind", ["max", "avg"])
-def test_pooling_gradients_refuse_bad_arguments(kind, wrong):
-    """The message names the argument, and nothing is changed."""
+@refusals(["max", "avg"], REFUSED_POOLINGS, REFUSED_POOL_UPSTREAM)
+def test_pooling_gradients_refuse_bad_arguments(form, refused):
+    """The message names the argument, as the loops' does, and nothing is changed."""
     right = {"dy": np.ones((1, 4, 2, 3))} | pooling_arguments()
-    refused = (REFUSED_POOLINGS | REFUSED_POOL_UPSTREAM)[wrong]
-    assert_refused(getattr(lowering, f"{kind}_pool2d_backward"), right, refused)
+    assert_refused_alike(form.backward, form.loops_backward, right, refused)

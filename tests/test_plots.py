@@ -527,9 +527,8 @@ def test_windows_show_the_line_its_margin_and_what_nobody_takes(size, places):
         within = 0 <= j < size
         style = line[j, 0].get_linestyle()
         assert style in (("-", "solid") if within else (":", "dotted"))
-        text = texts.pop(j + 0.5)
-        assert text.get_text() == (str(j) if within else "0")
-        assert text.get_style() == ("normal" if within else "italic")
+        if within:  # the margin's cells are empty: a number there would be a value
+            assert texts.pop(j + 0.5).get_text() == str(j)
         if within and j not in taken:
             both = {frozenset({(j, 1), (j + 1, 0)}), frozenset({(j, 0), (j + 1, 1)})}
             assert crossed.pop(j) == both

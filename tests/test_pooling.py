@@ -1,15 +1,18 @@
-"""Pooling in loops, against PyTorch recorded and live."""
+"""Pooling in loops, against SciPy, and PyTorch recorded and live."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracle_cases import (
     AVG_POOL2D,
+    LAYOUTS,
     MAX_POOL2D,
     REFUSED_DILATIONS,
     REFUSED_POOLINGS,
     Untouched,
     assert_any_layout,
+    assert_own,
     assert_pooling,
     assert_refused,
     assert_same,
@@ -19,6 +22,8 @@ from oracle_cases import (
     pytorch_avg_pool2d,
     pytorch_max_pool2d,
     recorded,
+    scipy_avg_pool2d,
+    scipy_max_pool2d,
 )
 
 from cnnbook import lowering
@@ -52,6 +57,25 @@ def test_max_pool2d_equals_live_pytorch(case):
 def test_avg_pool2d_equals_live_pytorch(case):
     """Random cases give what PyTorch gives."""
     results = pytorch_avg_pool2d(live_pytorch(), case)
+    assert_pooling(avg_pool2d, case.avg_options, results)
+
+
+LAID = st.sampled_from(list(LAYOUTS))
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(case=poolings(("normal", "ties", "negative", "minus infinity")), layout=LAID)
+def test_max_pool2d_equals_scipys_filter(case, layout):
+    """Random cases give what a maximum filter gives; wherever the images lie."""
+    results = {k: LAYOUTS[layout](a) for k, a in scipy_max_pool2d(case).items()}
+    assert_pooling(max_pool2d, case.max_options, results)
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(case=poolings(dilate=False), layout=LAID)
+def test_avg_pool2d_equals_scipys_sums(case, layout):
+    """Random cases give what correlating with a box gives; wherever the images lie."""
+    results = {k: LAYOUTS[layout](a) for k, a in scipy_avg_pool2d(case).items()}
     assert_pooling(avg_pool2d, case.avg_options, results)
 
 
@@ -90,9 +114,10 @@ def test_pooling_of_an_empty_batch_is_empty(pool):
 @pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
 def test_pooling_returns_an_array_of_its_own(pool):
     """Writing into the result changes nothing of the caller's."""
-    x = np.ones((1, 2, 3, 4))
-    with Untouched(x):
-        pool(x, 1)[...] = 5
+    for x in (np.ones((1, 2, 3, 4)), np.ones((2, 1, 1)), np.ones((1, 2, 1, 4))):
+        for window in ((1,), (2, 1, 1), (1, 2)):
+            with Untouched(x):
+                assert_own([pool(x, *window)], x)
 
 
 @pytest.mark.parametrize("wrong", REFUSED_POOLINGS | REFUSED_DILATIONS)
