@@ -28,10 +28,16 @@ PUBLIC = {
         softmax softmax_backward log_softmax log_softmax_backward Softmax
         cross_entropy cross_entropy_backward CrossEntropyLoss BCELoss
         BCEWithLogitsLoss""",
-    "initialization": "he_normal",
-    "optimizers": "Optimizer SGD Adam",
-    "metrics": "accuracy confusion_matrix",
-    "training": "fit predict evaluate",
+    "initialization": """
+        he_normal he_uniform xavier_normal xavier_uniform small_normal""",
+    "optimizers": """
+        Optimizer SGD Adam AdamW clip_grad_norm
+        Schedule StepLR MultiStepLR CosineAnnealingLR OneCycleLR""",
+    "metrics": """
+        accuracy per_class_accuracy top_k_accuracy confusion_matrix
+        largest_confusions""",
+    "training": """
+        fit predict evaluate batches train_valid_split EarlyStopping KeepBest""",
     "models": "small_convnet summary",
 }
 

@@ -2,8 +2,9 @@
 
     python scripts/record_pytorch_training.py [FOLDER]
 
-Writes training.npz (the numbers, float64) and training.json (versions, seed,
-settings) into FOLDER (default: tests/recorded). The tests compare cnnbook with
+Writes training.npz (the numbers, float64), training.json (versions, seed, settings)
+and curve.json (the loss of every step of an epoch) into FOLDER (default:
+tests/recorded). The tests compare cnnbook with
 them, so that they need no PyTorch themselves.
 """
 
@@ -31,6 +32,42 @@ OPTIMIZERS = {
     "adam_betas": ("Adam", {"lr": 0.05, "betas": [0.7, 0.95], "eps": 1e-6}),
     "adam_weight_decay": ("Adam", {"lr": 0.02, "weight_decay": 0.1}),
 }
+
+
+def record_curve():
+    """Record the loss of every step of an epoch, in float64 and float32.
+
+    The network, its starting weights, the batches and Adam are those of the page
+    "Training": weights and order come from cnnbook.
+    """
+    from cnnbook.data import load_mnist
+    from cnnbook.layers import Conv2d, Linear
+    from cnnbook.training import batches
+
+    conv, dense = Conv2d(1, 8, 3, rng=0), Linear(1352, 10, rng=1)
+    images, labels = load_mnist("sample")[0].take(np.s_[:3000])
+    recording = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
+    for dtype in (torch.float64, torch.float32):
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(1352, 10),
+        ).to(dtype)
+        for theirs, ours in ((model[0], conv), (model[4], dense)):
+            state = {k: torch.tensor(v) for k, v in ours.state_dict().items()}
+            theirs.load_state_dict(state)
+        optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.003), []
+        for x, y in batches(images, labels, 64, np.random.default_rng(0)):
+            logits = model(torch.tensor(x, dtype=dtype))
+            loss = functional.cross_entropy(logits, torch.tensor(y))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        recording[str(dtype).removeprefix("torch.")] = losses
+    return recording
 
 
 def tensor(array):
@@ -132,7 +169,7 @@ def record():
 
 
 def main(folder):
-    """Write both files into `folder`; return them."""
+    """Write the files into `folder`; return them."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays, notes = folder / "training.npz", folder / "training.json"
     np.savez_compressed(arrays, **record())
@@ -145,7 +182,9 @@ def main(folder):
         "optimizers": OPTIMIZERS,
     }
     notes.write_text(json.dumps(about, indent=2) + "\n")
-    return arrays, notes
+    curve = folder / "curve.json"
+    curve.write_text(json.dumps(record_curve(), indent=1) + "\n")
+    return arrays, notes, curve
 
 
 if __name__ == "__main__":
