@@ -38,7 +38,8 @@ PUBLIC = {
         largest_confusions""",
     "training": """
         fit predict evaluate batches train_valid_split EarlyStopping KeepBest""",
-    "models": "small_convnet summary",
+    "models": """
+        small_convnet light_convnet wide_convnet colour_convnet MODELS Recipe summary""",
 }
 
 # %% ../book/front_door.md #_HOMES

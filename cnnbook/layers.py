@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['relu', 'relu_backward', 'sigmoid', 'sigmoid_backward', 'linear', 'check_linear', 'linear_backward', 'Parameter',
-           'Buffer', 'Layer', 'as_rng', 'uniform', 'Convolution', 'Conv2d', 'Conv1d', 'MaxPool2d', 'MaxPool1d',
-           'AvgPool2d', 'GlobalAvgPool2d', 'Linear', 'ReLU', 'Sigmoid', 'Reshape', 'Flatten', 'LocallyConnected2d',
-           'Sequential', 'Residual', 'check_layer']
+           'Buffer', 'Layer', 'as_rng', 'uniform', 'brief', 'options_text', 'Convolution', 'Conv2d', 'Conv1d',
+           'MaxPool2d', 'MaxPool1d', 'AvgPool2d', 'GlobalAvgPool2d', 'Linear', 'ReLU', 'Sigmoid', 'Reshape', 'Flatten',
+           'LocallyConnected2d', 'Sequential', 'Residual', 'check_layer']
 
 # %% ../book/layers.md #imports
 import math
@@ -305,6 +305,24 @@ def uniform(shape, inputs: int, rng) -> np.ndarray:
     bound = 1 / math.sqrt(inputs) if inputs else 0.0
     return as_rng(rng).uniform(-bound, bound, shape).astype(np.float32)
 
+# %% ../book/layers.md #brief
+def brief(sizes):
+    """Return one number for a pair of equal ones: (3, 3) as 3."""
+    return sizes[0] if isinstance(sizes, tuple) and len(set(sizes)) == 1 else sizes
+
+# %% ../book/layers.md #options_text
+def options_text(layer) -> str:
+    """Return a layer's options that aren't the usual ones, as text for its repr."""
+    text, window = "", type(layer).__name__.endswith("Pool2d")
+    stride = brief(layer.stride)
+    if stride != (brief(layer.kernel_size) if window else 1):
+        text += f", stride={stride}"
+    for name, usual in (("padding", 0), ("dilation", 1), ("groups", 1)):
+        value = brief(getattr(layer, name, usual))
+        text += f", {name}={value!r}" if value != usual else ""
+    without = getattr(layer, "bias", True) is None
+    return text + (", bias=False" if without else "")
+
 # %% ../book/layers.md #Convolution
 class Convolution(Layer):
     """What :py:class:`Conv1d` and :py:class:`Conv2d` share."""
@@ -368,15 +386,8 @@ class Convolution(Layer):
         return self.stride, self.padding, self.dilation, self.groups
 
     def __repr__(self) -> str:
-        text = (
-            f"{type(self).__name__}({self.in_channels}, {self.out_channels}, "
-            f"{self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        )
-        if max(self.dilation) > 1:
-            text += f", dilation={self.dilation}"
-        if self.groups > 1:
-            text += f", groups={self.groups}"
-        return text + (")" if self.bias else ", bias=False)")
+        sizes = f"{self.in_channels}, {self.out_channels}, {brief(self.kernel_size)}"
+        return f"{type(self).__name__}({sizes}{options_text(self)})"
 
 # %% ../book/layers.md #Conv2d
 class Conv2d(Convolution):
@@ -439,7 +450,7 @@ class MaxPool2d(Layer):
         )
 
     def __repr__(self) -> str:
-        return f"MaxPool2d({self.kernel_size}, stride={self.stride})"
+        return f"MaxPool2d({brief(self.kernel_size)}{options_text(self)})"
 
 # %% ../book/layers.md #MaxPool1d
 class MaxPool1d(MaxPool2d):
@@ -513,7 +524,7 @@ class AvgPool2d(Layer):
         )
 
     def __repr__(self) -> str:
-        return f"AvgPool2d({self.kernel_size}, stride={self.stride})"
+        return f"AvgPool2d({brief(self.kernel_size)}{options_text(self)})"
 
 # %% ../book/layers.md #GlobalAvgPool2d
 class GlobalAvgPool2d(Layer):
@@ -724,7 +735,7 @@ class LocallyConnected2d(Layer):
     def __repr__(self) -> str:
         return (
             f"LocallyConnected2d({self.in_channels}, {self.out_channels}, "
-            f"{self.input_size}, {self.kernel_size}, stride={self.stride})"
+            f"{self.input_size}, {brief(self.kernel_size)}{options_text(self)})"
         )
 
 # %% ../book/layers.md #Sequential

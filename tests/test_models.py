@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 
 from cnnbook.layers import (
+    Conv1d,
     Conv2d,
     Flatten,
     Linear,
+    LocallyConnected2d,
     MaxPool2d,
     ReLU,
+    Residual,
     Sequential,
     check_layer,
 )
-from cnnbook.models import small_convnet, summary
+from cnnbook.models import MODELS, small_convnet, summary
 from cnnbook.shapes import parameter_count
 
 SHAPES = {
@@ -109,15 +112,15 @@ def test_summary():
     model = small_convnet(0)
     before = model.state_dict()
     table = summary(model, (1, 28, 28))
-    names, shapes, counts = zip(*table.rows, strict=True)
+    names, shapes, counts, products, sizes = zip(*table.rows, strict=True)
     assert [name.split("(")[0] for name in names] == [
-        "Conv2d",
-        "ReLU",
-        "MaxPool2d",
-        "Flatten",
-        "Linear",
-        "ReLU",
-        "Linear",
+        "0: Conv2d",
+        "1: ReLU",
+        "2: MaxPool2d",
+        "3: Flatten",
+        "4: Linear",
+        "5: ReLU",
+        "6: Linear",
     ]
     assert shapes == (
         (8, 26, 26),
@@ -130,6 +133,9 @@ def test_summary():
     )
     assert counts == (80, 0, 0, 0, 173_184, 0, 1_290)
     assert table.total == sum(counts) == 174_554
+    assert products == (8 * 9 * 26 * 26, 0, 0, 0, 1352 * 128, 0, 1280)
+    assert sizes == tuple(4 * int(np.prod(shape)) for shape in shapes)
+    assert (table.multiplications, table.bytes) == (sum(products), sum(sizes))
     text = repr(table).splitlines()
     assert len(text) == 9  # a heading, seven layers, the total
     assert "(8, 13, 13)" in text[3]
@@ -140,18 +146,84 @@ def test_summary():
 
 
 def test_summary_of_other_models():
-    """A lone layer is one row; a network in a network is one row, too."""
+    """A lone layer is one row; layers inside layers are listed one by one."""
     table = summary(Linear(5, 3), (5,))
-    assert [row[1:] for row in table.rows] == [((3,), 18)]
+    assert table.rows == (("Linear(5, 3)", (3,), 18, 15, 12),)
     inner = Sequential(Conv2d(1, 2, 3), ReLU())
-    table = summary(Sequential(inner, MaxPool2d(2), Flatten()), (1, 6, 8))
-    assert [row[1:] for row in table.rows] == [
-        ((2, 4, 6), 20),
-        ((2, 2, 3), 0),
-        ((12,), 0),
+    past = Residual(Conv2d(2, 2, 3, padding=1), Conv2d(2, 2, 1, bias=False))
+    table = summary(Sequential(inner, past, MaxPool2d(2), Flatten()), (1, 6, 8))
+    assert [row[1:4] for row in table.rows] == [
+        ((2, 4, 6), 20, 2 * 9 * 24),
+        ((2, 4, 6), 0, 0),
+        ((2, 4, 6), 38, 4 * 9 * 24),
+        ((2, 4, 6), 4, 4 * 24),
+        ((2, 2, 3), 0, 0),
+        ((12,), 0, 0),
     ]
-    assert table.rows[0][0].startswith("Sequential")
-    assert table.total == 20
+    names = [row.layer.split(":")[0] for row in table.rows]
+    assert names == ["0.0", "0.1", "1.body", "1.shortcut", "2", "3"]
+    assert table.total == 62
+
+
+def test_summary_counts_what_weights_multiply():
+    """Groups divide the work; a locally connected layer uses each weight once."""
+    rows = summary(Conv2d(4, 6, 3, groups=2), (4, 5, 7)).rows
+    assert rows[0].multiplications == 6 * 2 * 9 * 3 * 5
+    rows = summary(Conv1d(2, 3, 4, stride=2), (2, 9)).rows
+    assert rows[0].multiplications == 3 * 2 * 4 * 3
+    layer = LocallyConnected2d(2, 3, (5, 4), 3)
+    rows = summary(layer, (2, 5, 4)).rows
+    assert rows[0].multiplications == layer.weight.data.size == 3 * 18 * 3 * 2
+
+
+def test_summary_leaves_the_model_alone():
+    """Nothing is remembered, no weight or mode is changed."""
+    model = small_convnet(0)
+    x = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
+    model(x)
+    summary(model, (1, 28, 28))
+    assert model.training
+    assert model.backward(np.ones((2, 10))).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first"),
+    [("small", 174_554, 80), ("light", 206_922, 160), ("wide", 454_922, 832)],
+)
+def test_networks_for_digits(name, count, first):
+    """Counted by hand; they answer digits with ten logits, with He's weights."""
+    recipe = MODELS[name]
+    model = recipe.build(rng=0)
+    table = summary(model, recipe.input_shape)
+    assert (table.total, table.rows[0].parameters) == (count, first)
+    assert model(np.zeros((2, 1, 28, 28), np.float32)).shape == (2, 10)
+    again = recipe.build(rng=0).state_dict()
+    for key, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, again[key])
+        spread = array.std() if array.ndim > 1 else 0.0
+        fan_in = max(array[0].size, 1)
+        if array.ndim > 1:
+            assert spread == pytest.approx(np.sqrt(2 / fan_in), rel=0.25)
+        else:
+            assert not array.any()
+
+
+def test_the_network_for_colours():
+    """The walk of the chapter on shapes: 122,570 parameters."""
+    recipe = MODELS["colour"]
+    table = summary(recipe.build(rng=0), recipe.input_shape)
+    assert table.total == 122_570
+    outputs = [row.output for row in table.rows if row.parameters]
+    assert outputs == [(32, 30, 30), (64, 13, 13), (64, 4, 4), (64,), (10,)]
+
+
+def test_recipes_can_not_be_changed_by_accident():
+    """A recipe is frozen; every one of them has a name and sensible numbers."""
+    assert list(MODELS) == ["small", "light", "wide", "colour"]
+    for recipe in MODELS.values():
+        with pytest.raises(AttributeError):
+            recipe.lr = 1.0
+        assert recipe.epochs > 0 and recipe.batch_size > 0 and 0 < recipe.lr < 1
 
 
 @pytest.mark.parametrize(
