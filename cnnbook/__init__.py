@@ -38,6 +38,7 @@ PUBLIC = {
         largest_confusions""",
     "training": """
         fit predict evaluate batches train_valid_split EarlyStopping KeepBest""",
+    "checkpoints": "save_checkpoint load_checkpoint Checkpoint",
     "models": """
         small_convnet light_convnet wide_convnet colour_convnet MODELS Recipe summary""",
 }

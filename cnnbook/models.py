@@ -89,7 +89,9 @@ class Summary:
     bytes: int
 
     def __repr__(self) -> str:
-        rows = [("layer", "output", "parameters", "multiplications", "bytes")]
+        rows: list[tuple[str, ...]] = [
+            ("layer", "output", "parameters", "multiplications", "bytes")
+        ]
         rows += [
             (row.layer, str(row.output), *(f"{number:,}" for number in row[2:]))
             for row in self.rows
@@ -100,7 +102,9 @@ class Summary:
         lines = []
         for first, *others in rows:
             cells = zip(others, wide[1:], strict=True)
-            lines.append(f"{first:{wide[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in cells))
+            lines.append(
+                f"{first:{wide[0]}}  " + "  ".join(f"{c:>{w}}" for c, w in cells)
+            )
         return "\n".join(lines)
 
 # %% ../book/models.md #multiplications
@@ -164,8 +168,12 @@ def summary(model: Layer, input_shape) -> Summary:
     for name, layer in leaves(model):
         watch(name, layer)
     model(np.zeros((1, *input_shape), np.float32))
-    sums = (sum(row[k] for row in rows) for k in (2, 3, 4))
-    return Summary(tuple(rows), *sums)
+    return Summary(
+        tuple(rows),
+        sum(row.parameters for row in rows),
+        sum(row.multiplications for row in rows),
+        sum(row.bytes for row in rows),
+    )
 
 # %% ../book/models.md #leaves
 def leaves(layer: Layer, name: str = ""):

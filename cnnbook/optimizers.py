@@ -374,7 +374,9 @@ class OneCycleLR(Schedule):
         if cycle_momentum:
             low = at_least_zero(base_momentum, "base_momentum", below=1)
             self.momenta = low, at_least_zero(max_momentum, "max_momentum", below=1)
-            if not (hasattr(optimizer, "betas") or getattr(optimizer, "momentum", False)):
+            if not (
+                hasattr(optimizer, "betas") or getattr(optimizer, "momentum", False)
+            ):
                 raise ValueError("cycle_momentum: the optimizer has no momentum")
         self.first = self.max_lr / div_factor
         self.last = self.first / final_div_factor

@@ -266,7 +266,8 @@ def fit(
             schedule.step()
         if progress:
             report(epoch, epochs, history)
-        if any([callback(epoch, model, history) is True for callback in callbacks]):
+        answers = [callback(epoch, model, history) for callback in callbacks]
+        if True in answers:
             break
     return history
 
