@@ -15,7 +15,9 @@ PUBLIC = {
     "convolution": """
         correlate1d convolve1d correlate2d convolve2d pad
         SOBEL_X SOBEL_Y PREWITT_X PREWITT_Y BLUR SHARPEN""",
+    "pooling": "",
     "gradcheck": "numerical_gradient check_gradient",
+    "backprop": "",
     "lowering": """
         conv1d conv2d conv1d_backward conv2d_backward im2col col2im
         max_pool2d avg_pool2d max_pool2d_backward avg_pool2d_backward""",
@@ -41,6 +43,9 @@ PUBLIC = {
     "checkpoints": "save_checkpoint load_checkpoint Checkpoint",
     "models": """
         small_convnet light_convnet wide_convnet colour_convnet MODELS Recipe summary""",
+    "plots": "",
+    "cli": "",
+    "weave": "",
 }
 
 # %% ../book/front_door.md #_HOMES
@@ -53,7 +58,7 @@ def __getattr__(name: str):
 
     if name in _HOMES:
         value = getattr(import_module(f"cnnbook.{_HOMES[name]}"), name)
-    elif name in PUBLIC or name in ("backprop", "plots", "pooling", "weave"):
+    elif name in PUBLIC:
         value = import_module(f"cnnbook.{name}")
     else:
         raise AttributeError(f"module 'cnnbook' has no attribute {name!r}")
@@ -63,9 +68,7 @@ def __getattr__(name: str):
 # %% ../book/front_door.md #__dir__
 def __dir__() -> list[str]:
     """List what can be asked for, so that completion finds it."""
-    return sorted(
-        [*globals(), *_HOMES, *PUBLIC, "backprop", "plots", "pooling", "weave"]
-    )
+    return sorted([*globals(), *_HOMES, *PUBLIC])
 
 # %% ../book/front_door.md #__all__
 __all__ = ["__version__", *_HOMES]

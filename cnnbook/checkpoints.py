@@ -20,6 +20,7 @@ import secrets
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -84,12 +85,11 @@ def safetensors_numpy() -> ModuleType:
         If it is missing; the message says how to install it.
     """
     try:
-        import safetensors.numpy
+        return import_module("safetensors.numpy")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             'checkpoints need safetensors: pip install "cnnbook[train]"'
         ) from error
-    return safetensors.numpy
 
 # %% ../book/checkpoints.md #with_prefix
 def with_prefix(prefix: str, state: Mapping) -> dict[str, np.ndarray]:
