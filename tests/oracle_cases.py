@@ -759,6 +759,11 @@ REFUSED_CONVOLUTIONS = {
     "groups for no channels": ({"groups": 3}, "groups"),
     "groups for no filters": ({"groups": 4}, "groups"),
     "groups with a full weight": ({"groups": 2}, "weight"),
+    "groups that leave a channel": (
+        {"groups": 3, "weight": ONES((3, 1, 3, 2))},
+        "groups",
+    ),
+    "dilation beyond the width": ({"dilation": (1, 6)}, "weight"),
     "groups 0": ({"groups": 0}, "groups"),
     "groups float": ({"groups": 1.0}, "groups"),
     "groups bool": ({"groups": True}, "groups"),

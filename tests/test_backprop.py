@@ -406,3 +406,12 @@ def test_avg_pool2d_backward_refuses_bad_arguments(wrong):
     right = {"dy": np.ones((1, 4, 2, 3))} | pooling_arguments()
     refused = (REFUSED_POOLINGS | REFUSED_POOL_UPSTREAM)[wrong]
     assert_refused(avg_pool2d_backward, right, refused)
+
+
+def test_a_window_of_margin_only_has_no_winner():
+    """Dilation can lay a window on the margin alone: minus infinity, no gradient."""
+    x, where = np.ones((1, 1, 3)), {"kernel_size": (2, 1), "padding": (1, 0)}
+    where["dilation"] = (2, 1)
+    assert np.all(np.isneginf(max_pool2d(x, **where)))
+    dx = max_pool2d_backward(np.ones((1, 1, 3)), x, **where)
+    np.testing.assert_array_equal(dx, np.zeros_like(x))

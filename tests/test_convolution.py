@@ -173,6 +173,10 @@ def test_correlate_and_convolve_refuse_bad_modes_and_sizes(name):
     assert_refused(ours, arguments, ({"kernel": nothing}, "kernel"))
     large = {"kernel": np.ones((4,) * dimensions), "mode": "valid"}
     assert_refused(ours, arguments, (large, "kernel"))
+    if dimensions == 2:
+        for shape in ((4, 1), (1, 4)):
+            long = {"kernel": np.ones(shape), "mode": "valid"}
+            assert_refused(ours, arguments, (long, "kernel"))
 
 
 # Convolutions with channels.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product as product_of
 from typing import NamedTuple
 
 import numpy as np
@@ -451,15 +452,15 @@ def test_im2col_of_nine_numbers():
 
 def test_im2col_takes_the_words_for_padding():
     """A product with columns is the loops' convolution, "same" or "valid"."""
-    for padding in ("same", "valid"):
-        x, weight, _ = NAMED["conv2d"]["same_even"].inputs()
-        columns = lowering.im2col(x, weight.shape[2:], padding=padding)
-        y = convolution.conv2d(x, weight, padding=padding)
+    cases = NAMED["conv2d"]["same_even"], NAMED["conv2d"]["same_dilated"]
+    for case, padding in product_of(cases, ("same", "valid")):
+        x, weight, _ = case.inputs()
+        where = {"padding": padding, "dilation": case.dilation}
+        columns = lowering.im2col(x, weight.shape[2:], **where)
+        y = convolution.conv2d(x, weight, **where)
         product = weight.reshape(len(weight), -1) @ columns
         assert_same(product.reshape(y.shape), y)
-        images = lowering.col2im(
-            columns, x.shape[2:], weight.shape[2:], padding=padding
-        )
+        images = lowering.col2im(columns, x.shape[2:], weight.shape[2:], **where)
         assert images.shape == x.shape
         assert_adjoint([(columns, columns), (x, images)])
 
