@@ -306,7 +306,7 @@ def trainer(config: dict, images: int):
     epochs = config["epochs"]
     steps = epochs * math.ceil(images / config["batch_size"])
     schedule = {
-        "one-cycle": lambda: OneCycleLR(optimizer, config["lr"], max(steps + 1, 10)),
+        "one-cycle": lambda: OneCycleLR(optimizer, config["lr"], max(steps, 10)),
         "cosine": lambda: CosineAnnealingLR(optimizer, epochs),
         "step": lambda: StepLR(optimizer, max(1, epochs // 3), 0.3),
         "none": lambda: None,

@@ -262,8 +262,14 @@ class Schedule:
         """Go on from a ``state_dict``."""
         if not isinstance(state, Mapping) or set(state) != {"base", "steps"}:
             raise ValueError(f"state: needs 'base' and 'steps', got {state!r}")
-        self.base, self.steps = float(state["base"]), int(state["steps"])
-        self.apply()
+        base, (steps,) = state["base"], as_sizes(state["steps"], "steps", 1, least=0)
+        before = self.base, self.steps
+        self.base, self.steps = at_least_zero(base, "base"), steps
+        try:
+            self.apply()
+        except ValueError:
+            self.base, self.steps = before
+            raise
 
 # %% ../book/optimizers.md #StepLR
 class StepLR(Schedule):
@@ -339,7 +345,7 @@ class OneCycleLR(Schedule):
         SGD with momentum, or Adam (whose first beta is its momentum).
     max_lr : float
     total_steps : int, at least 2
-        Batches in all; one more step raises a ValueError.
+        Batches in all; a step more than that raises a ValueError.
     pct_start : float, 0 to 1
         The share of the steps that are warm-up.
     cycle_momentum : bool
@@ -386,10 +392,11 @@ class OneCycleLR(Schedule):
         """Return the value at `step` on the way from `start` over `top` to `end`."""
         if step <= self.top:
             return cosine(start, top, step / self.top)
-        return cosine(top, end, (step - self.top) / (self.total_steps - 1 - self.top))
+        share = (step - self.top) / (self.total_steps - 1 - self.top)
+        return cosine(top, end, min(share, 1))
 
     def rate(self, step: int) -> float:
-        if step >= self.total_steps:
+        if step > self.total_steps:
             raise ValueError(f"total_steps: {self.total_steps} are over")
         return self.along(step, self.first, self.max_lr, self.last)
 

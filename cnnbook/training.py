@@ -240,6 +240,10 @@ def fit(
         key: list(values) for key, values in (history or {}).items()
     }
     per = getattr(schedule, "per", "epoch")
+    if any(
+        callback.stops(history) for callback in callbacks if hasattr(callback, "stops")
+    ):
+        return history  # it was over before it was interrupted
     for epoch in range(len(history["loss"]) + 1, epochs + 1):
         model.train()
         total, right = 0.0, 0
@@ -333,8 +337,10 @@ def best_epoch(history, monitor: str) -> int:
     """
     if not history.get(monitor):
         raise KeyError(f"monitor: {monitor!r} is not among {sorted(history)}")
-    values = history[monitor]
-    return 1 + int(np.argmin(values) if monitor.endswith("loss") else np.argmax(values))
+    values = np.array(history[monitor], float)
+    if monitor.endswith("loss"):
+        values = -values
+    return 1 + int(np.argmax(np.where(np.isnan(values), -np.inf, values)))
 
 # %% ../book/training.md #EarlyStopping
 class EarlyStopping:
@@ -352,8 +358,14 @@ class EarlyStopping:
         (self.patience,) = as_sizes(patience, "patience", 1, least=0)
         self.monitor = monitor
 
+    def stops(self, history) -> bool:
+        """Tell whether a training with this history is over."""
+        done = len(history.get(self.monitor, ()))
+        return bool(done) and done - best_epoch(history, self.monitor) > self.patience
+
     def __call__(self, epoch, model, history) -> bool:
-        return epoch - best_epoch(history, self.monitor) > self.patience
+        best_epoch(history, self.monitor)  # a KeyError if there is nothing to judge by
+        return self.stops(history)
 
 # %% ../book/training.md #KeepBest
 class KeepBest:

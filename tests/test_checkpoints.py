@@ -196,7 +196,8 @@ def test_everything_comes_back(quick, path, optimizer, schedule, dtype):
         schedule = "step"  # there is no momentum to cycle
     run = Run(optimizer, schedule, dtype=dtype)
     history = run.fit(2)
-    best = {k: v + 1 for k, v in run.model.state_dict().items()}
+    state = run.model.state_dict()
+    best = {k: np.array(v + 1, order="F") for k, v in state.items()}
     config = {"model": "tiny", "width": 6, "rate": 0.1, "deep": True, "note": None}
     assert run.save(path, history=history, best=best, config=config) == path
 

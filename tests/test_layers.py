@@ -237,6 +237,15 @@ def test_linear_any_batch(torch, shape):
         close(found, leaf.grad.numpy())
 
 
+def test_functions_keep_float32():
+    """float32 in, float32 out, from every function."""
+    x, weight = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
+    dy, bias = np.ones((2, 4), np.float32), np.ones(4, np.float32)
+    results = [relu(x), relu_backward(x, x), sigmoid(x), sigmoid_backward(x, x)]
+    results += [linear(x, weight, bias), *linear_backward(dy, x, weight)]
+    assert {result.dtype for result in results} == {np.dtype(np.float32)}
+
+
 def test_linear_without_outputs():
     """A weight of no rows gives no outputs, and gradients of zero."""
     x, weight = np.ones((2, 3)), np.zeros((0, 3))

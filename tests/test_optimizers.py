@@ -134,7 +134,15 @@ def test_adam_first_step(gradient):
     assert p.data[0] == pytest.approx(5 - 0.25 * np.sign(gradient), rel=1e-4)
 
 
-@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), Adam])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: SGD(p, 0.1, 0.9),
+        lambda p: SGD(p, 0.1, weight_decay=0.1),
+        lambda p: Adam(p, weight_decay=0.1),
+        AdamW,
+    ],
+)
 def test_in_place(make):
     """Weights change in place, gradients don't change, zero_grad clears."""
     parameters = [Parameter([1.0, 2.0]), Parameter([[3.0]])]
@@ -209,8 +217,10 @@ def test_base_class():
 
     p = Parameter([1.0, -1.0])
     p.grad[...] = [10, -3]
-    Sign([p], 0.5).step()
+    own = Sign([p], 0.5)
+    own.step()
     assert p.data.tolist() == [0.5, -0.5]
+    assert own.state_dict() == {"lr": 0.5, "steps": 1}
     with pytest.raises(NotImplementedError, match="Optimizer"):
         Optimizer([p], 0.1).step()
 
@@ -393,14 +403,16 @@ def test_one_cycle_rate_only():
 
 
 def test_one_cycle_is_over():
-    """One more step than there are is refused."""
+    """After as many steps as batches it stays; one more is refused."""
     schedule = OneCycleLR(optimizer(), 1.0, 10)
     for _ in range(9):
         schedule.step()
     assert schedule.optimizer.lr == pytest.approx(4e-6)
+    schedule.step()  # after the last batch
+    assert schedule.optimizer.lr == pytest.approx(4e-6)
+    assert schedule.optimizer.momentum == pytest.approx(0.95)
     with pytest.raises(ValueError, match="^total_steps: 10"):
-        for _ in range(2):
-            schedule.step()
+        schedule.step()
 
 
 def test_schedule_begins_with_the_optimizers_rate():
@@ -562,6 +574,34 @@ def test_state_is_a_copy(name):
         np.testing.assert_array_equal(value, kept[key])
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_state_keeps_the_dtype(name):
+    """What is remembered for float32 weights is float32, too."""
+    for dtype in (np.float32, np.float64):
+        p = Parameter(np.ones(2, dtype))
+        own = MAKERS[name]([p])
+        p.grad[...] = 1
+        own.step()
+        arrays = [v for k, v in own.state_dict().items() if k.endswith(".0")]
+        assert all(array.dtype == dtype for array in arrays)
+
+
+@pytest.mark.parametrize("plan", [name for name in PLANS if name != "none"])
+def test_schedule_state_alone(plan):
+    """A loaded schedule sets the rate at once, also of an optimizer of another."""
+    first, second = optimizer(0.3), optimizer(7.0)
+    old, new = PLANS[plan](first), PLANS[plan](second)
+    for _ in range(4):
+        old.step()
+    state = old.state_dict()
+    assert state == {"base": 0.3, "steps": 4}
+    new.load_state_dict(state)
+    assert second.lr == first.lr and second.momentum == first.momentum
+    old.step()
+    new.step()
+    assert second.lr == first.lr and second.momentum == first.momentum
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
@@ -603,6 +643,32 @@ def test_state_of_the_wrong_type(state):
         own.load_state_dict(state)
     with pytest.raises((TypeError, ValueError), match="^state: needs"):
         StepLR(own, 1).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"base": 0.5, "steps": -1},
+        {"base": 0.5, "steps": 1.5},
+        {"base": 0.5, "steps": None},
+        {"base": -0.5, "steps": 1},
+        {"base": np.nan, "steps": 1},
+        {"base": "fast", "steps": 1},
+        {"base": 0.5},
+        {"base": 0.5, "steps": 1, "lr": 0.1},
+        {"base": 0.5, "steps": 99},
+    ],
+)
+def test_wrong_schedule_state(state):
+    """A schedule's state that is none is refused, too, and nothing is set."""
+    own = optimizer(0.3)
+    schedule = OneCycleLR(own, 1.0, 10)
+    schedule.step()
+    before = schedule.state_dict(), own.state_dict()
+    with pytest.raises((TypeError, ValueError), match=r"^(state|base|steps|total_)"):
+        schedule.load_state_dict(state)
+    assert before[0] == schedule.state_dict()
+    assert before[1]["lr"] == own.lr and before[1]["momentum"] == own.momentum
 
 
 def test_state_of_another_kind():
