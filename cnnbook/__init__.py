@@ -41,8 +41,10 @@ PUBLIC = {
     "training": """
         fit predict evaluate batches train_valid_split EarlyStopping KeepBest""",
     "checkpoints": "save_checkpoint load_checkpoint Checkpoint",
+    "regularization": "Dropout BatchNorm2d RandomShift RandomRotation Compose",
     "models": """
-        small_convnet light_convnet wide_convnet colour_convnet MODELS Recipe summary""",
+        small_convnet light_convnet wide_convnet colour_convnet
+        MODELS Recipe summary""",
     "plots": "",
     "cli": "",
     "weave": "",

@@ -204,8 +204,8 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--data",
             default="mnist",
-            help="'mnist': where CNNBOOK_DATA says, or the cache, or the bundled sample; "
-            "'sample'; or a folder with MNIST's files (default: mnist)",
+            help="'mnist': from where CNNBOOK_DATA says, or the cache, or the bundled "
+            "sample; 'sample'; or a folder with MNIST's files (default: mnist)",
         )
 
     train = command("train", "train a network and keep it", "cnnbook train --epochs 5")
@@ -318,8 +318,11 @@ def run_train(options) -> dict:
     """``cnnbook train``: train, keep a checkpoint after every epoch, report."""
     path = Path(options.output) / "checkpoint.safetensors"
     if options.resume:
-        changed = [name for name in settings(options) if getattr(options, name, None)]
-        if changed := sorted(set(changed) - {"data"}):
+        given = {name: getattr(options, name) for name in settings(options)}
+        given["data"] = None if options.data == "mnist" else options.data
+        if changed := sorted(
+            name for name, value in given.items() if value is not None
+        ):
             raise ValueError(
                 f"--resume takes --{changed[0].replace('_', '-')} from the run"
             )
@@ -332,6 +335,12 @@ def run_train(options) -> dict:
         config = settings(options)
     data, _ = open_data(config["data"], options.download)
     learn, judge = train_valid_split(data, 1 / 12, seed=config["seed"])
+    config.setdefault("images", len(learn))
+    if config["images"] != len(learn):
+        raise ValueError(
+            f"--resume: the run has seen {config['images']:,} images, here are "
+            f"{len(learn):,}; is it the same data?"
+        )
     model, optimizer, schedule, rng = trainer(config, len(learn))
     keeper = Checkpoint(
         path, model, optimizer=optimizer, schedule=schedule, rng=rng, config=config
@@ -454,7 +463,8 @@ def as_text(command: str, result: dict) -> str:
         share = result["best_valid_accuracy"]
         return f"best validation accuracy {share:.2%}, kept in {result['checkpoint']}"
     if command == "evaluate":
-        head = f"{result['accuracy']:.2%} of {result['images']:,} images of {result['data']}"
+        share, count = result["accuracy"], result["images"]
+        head = f"{share:.2%} of {count:,} images of {result['data']}"
         shares = [f"  {k}: {share:.2%}" for k, share in enumerate(result["per_class"])]
         rows = [
             f"{k:4}" + "".join(f"{n:6}" for n in row)

@@ -23,8 +23,8 @@ def fans(shape) -> tuple[int, int]:
 def draw_weights(layer: Layer, draw: Callable) -> Layer:
     """Set all weights of a layer or network to ``draw(shape)``; biases become zero.
 
-    Parameters of two or more axes are drawn, those of one axis that are named "bias"
-    are set to zero, others stay. The same layer is returned.
+    Parameters that are named "bias" are set to zero, others of two or more axes are
+    drawn, the rest stays. The same layer is returned.
     """
     for name, parameter in layer.named_parameters():
         if name.split(".")[-1] == "bias":

@@ -604,7 +604,7 @@ class Sigmoid(Layer):
 
 # %% ../book/layers.md #Reshape
 class Reshape(Layer):
-    """Give each image another shape: (N, ...) to (N, *shape).
+    """Give each image another shape: ``(N, ...)`` to ``(N, *shape)``.
 
     Parameters
     ----------
@@ -641,7 +641,7 @@ class Reshape(Layer):
         return dy.reshape(before)
 
     def __repr__(self) -> str:
-        return f"Reshape{self.shape}"
+        return f"Reshape({', '.join(map(str, self.shape))})"
 
 # %% ../book/layers.md #Flatten
 class Flatten(Reshape):
@@ -837,6 +837,8 @@ def check_layer(layer, input_shape, seed: int = 0, tolerance: float = 1e-7) -> f
     x = rng.normal(size=input_shape)
     before = [(part, part.data) for _, part in layer.named_state()]
     draws = [(m.rng, m.rng.bit_generator.state) for m in layer.modules() if m.rng]
+    for part, data in before:
+        part.data = data.copy()  # also of what a layer counts in place
     layer.astype(np.float64)
     parameters = dict(layer.named_parameters())
 

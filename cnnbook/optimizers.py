@@ -95,6 +95,11 @@ class Optimizer:
                     f"state[{name!r}]: needs shape {np.shape(value)}, "
                     f"got {np.shape(state[name])}"
                 )
+            if np.asarray(state[name]).dtype.kind not in "iuf":
+                raise TypeError(f"state[{name!r}]: needs numbers, got {state[name]!r}")
+        for name in self.numbers:
+            if not np.all(np.isfinite(state[name]) & (np.asarray(state[name]) >= 0)):
+                raise ValueError(f"state[{name!r}]: can't be {state[name]!r}")
         for name in self.numbers:
             number = state[name]
             setattr(self, name, tuple(number) if np.ndim(number) else number)
@@ -374,7 +379,7 @@ class OneCycleLR(Schedule):
         self.top = at_least_zero(pct_start, "pct_start") * self.total_steps - 1
         if not 0 < self.top < self.total_steps - 1:
             raise ValueError(
-                f"pct_start: {pct_start} of {total_steps} steps leaves no way up or down"
+                f"pct_start: {pct_start} of {total_steps} steps: no way up, or down"
             )
         self.momenta = None
         if cycle_momentum:
@@ -384,6 +389,12 @@ class OneCycleLR(Schedule):
                 hasattr(optimizer, "betas") or getattr(optimizer, "momentum", False)
             ):
                 raise ValueError("cycle_momentum: the optimizer has no momentum")
+        for name, factor in (
+            ("div_factor", div_factor),
+            ("final_div_factor", final_div_factor),
+        ):
+            if at_least_zero(factor, name) == 0:
+                raise ValueError(f"{name}: must be above 0")
         self.first = self.max_lr / div_factor
         self.last = self.first / final_div_factor
         super().__init__(optimizer)

@@ -271,7 +271,7 @@ def fit(
         if progress:
             report(epoch, epochs, history)
         answers = [callback(epoch, model, history) for callback in callbacks]
-        if True in answers:
+        if any(isinstance(a, bool | np.bool_) and a for a in answers):
             break
     return history
 
