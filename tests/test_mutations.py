@@ -1208,7 +1208,7 @@ MISTAKES["lowering.avg_pool2d_backward"] = {
 }
 
 
-# The network: layers, losses, initializations, optimizers, metrics, training.
+# The network: from layers to models.
 
 NETWORK = json.loads((ROOT / "tests" / "network_mistakes.json").read_text("utf-8"))
 for function, mistakes in NETWORK.items():
