@@ -282,13 +282,13 @@ def typed(sources, folder):
     NotebookClient(notebook, kernel_name="python3", resources=resources).execute()
     texts = []
     for cell in notebook.cells:
-        shown = []
+        printed = [o.text for o in cell.outputs if o.get("name") == "stdout"]
+        shown = ["".join(printed)]  # which may come in pieces
         for output in cell.outputs:
-            if output.output_type == "stream" and output.name == "stdout":
-                shown.append(output.text)
-            elif "image/svg+xml" not in output.get("data", {"image/svg+xml": ""}):
-                shown.append(output.data["text/plain"])
-        texts.append("\n".join(text.strip() for text in shown))
+            data = output.get("data", {})
+            if "image/svg+xml" not in data and "text/plain" in data:
+                shown.append(data["text/plain"])
+        texts.append("\n".join(text.strip() for text in shown if text.strip()))
     return texts
 
 
