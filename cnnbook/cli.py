@@ -15,6 +15,7 @@ import math
 import os
 import platform
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -377,7 +378,8 @@ def run_train(options) -> dict:
 def open_data(name: str, download: bool = False):
     """Return MNIST's two splits by the name that ``--data`` takes."""
     path = None if name == "mnist" else name
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # each result says which data it is of
         return load_mnist(path, download=download)
 
 # %% ../book/cli.md #open_run
