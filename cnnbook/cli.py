@@ -22,10 +22,15 @@ import numpy as np
 
 import cnnbook.data
 from .checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from .data import float_arrays, load_mnist
+from .data import LUMA, float_arrays, load_mnist
 from .layers import as_rng
-from .losses import CrossEntropyLoss, softmax
-from .metrics import confusion_matrix, largest_confusions, per_class_accuracy
+from .losses import CrossEntropyLoss, cross_entropy, softmax
+from cnnbook.metrics import (
+    accuracy,
+    confusion_matrix,
+    largest_confusions,
+    per_class_accuracy,
+)
 from .models import MODELS, Recipe, summary
 from cnnbook.optimizers import (
     SGD,
@@ -35,7 +40,7 @@ from cnnbook.optimizers import (
     OneCycleLR,
     StepLR,
 )
-from .training import evaluate, fit, logits_of, train_valid_split
+from .training import fit, logits_of, train_valid_split
 
 # %% ../book/cli.md #flatten_light
 def flatten_light(grey) -> np.ndarray:
@@ -87,7 +92,7 @@ def as_mnist(image) -> np.ndarray:
     Image = pillow()
     (image,) = float_arrays(image=image)
     if image.ndim == 3 and len(image) == 3:
-        image = np.tensordot([0.2126, 0.7152, 0.0722], image, axes=1)
+        image = np.tensordot(LUMA, image, axes=1)
     if image.ndim != 2 or min(image.shape) < 3:
         raise ValueError(f"image: needs (H, W) or (3, H, W), got {image.shape}")
     if not np.isfinite(image).all():
@@ -350,7 +355,6 @@ def run_train(options) -> dict:
     if options.resume:
         history = keeper.resume()
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(
             path, model, optimizer=optimizer, schedule=schedule, rng=rng, config=config
         )
@@ -378,7 +382,7 @@ def run_train(options) -> dict:
 def open_data(name: str, download: bool = False):
     """Return MNIST's two splits by the name that ``--data`` takes."""
     path = None if name == "mnist" else name
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each result says which data it is of
         return load_mnist(path, download=download)
 
@@ -410,12 +414,14 @@ def run_evaluate(options) -> dict:
     """``cnnbook evaluate``: accuracy, classes and confusions on the test images."""
     model, _ = open_run(options.run)
     _, test = open_data(options.data)
-    predicted = logits_of(model, test.images).argmax(axis=1)
+    logits = logits_of(model, test.images)
+    predicted = logits.argmax(axis=1)
     matrix = confusion_matrix(test.labels, predicted, 10)
     return {
         "data": test.source,
         "images": len(test),
-        **evaluate(model, test, CrossEntropyLoss()),
+        "accuracy": accuracy(test.labels, predicted),
+        "loss": cross_entropy(logits, test.labels),
         "per_class": per_class_accuracy(test.labels, predicted, 10).tolist(),
         "confusion_matrix": matrix.tolist(),
         "largest_confusions": largest_confusions(matrix),

@@ -221,7 +221,7 @@ class BCELoss:
             raise ValueError("probabilities: must be from 0 to 1 (are they logits?)")
         with np.errstate(divide="ignore"):
             logs = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
-        value = -float(np.mean(y * logs[0] + (1 - y) * logs[1]))
+        value = 0 - float(np.mean(y * logs[0] + (1 - y) * logs[1]))  # never -0.0
         return value, (p - y) / np.maximum(p * (1 - p), 1e-12) / p.size
 
 # %% ../book/losses.md #BCEWithLogitsLoss

@@ -560,7 +560,7 @@ def paths(function, walks, xlim, ylim, levels=14):
             label=label,
         )
     axis.set(xlim=xlim, ylim=ylim)
-    axis.legend(loc="upper right")
+    figure.legend(loc="outside upper center", ncols=3)  # clear of the walks
     return figure
 
 # %% ../book/plots.md #confusion_matrix
