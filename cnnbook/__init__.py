@@ -18,8 +18,10 @@ PUBLIC = {
     "pooling": "",
     "gradcheck": "numerical_gradient check_gradient",
     "backprop": "",
-    "lowering": """
-        conv1d conv2d conv1d_backward conv2d_backward im2col col2im
+    "lowering": "im2col col2im",
+    "threads": "get_num_threads set_num_threads",
+    "fast": """
+        conv1d conv2d conv1d_backward conv2d_backward
         max_pool2d avg_pool2d max_pool2d_backward avg_pool2d_backward""",
     "layers": """
         linear linear_backward relu relu_backward sigmoid sigmoid_backward
