@@ -5,31 +5,37 @@
 # %% auto #0
 __all__ = ['relu', 'relu_backward', 'sigmoid', 'sigmoid_backward', 'linear', 'check_linear', 'linear_backward', 'Parameter',
            'Buffer', 'Layer', 'as_rng', 'uniform', 'brief', 'options_text', 'Convolution', 'Conv2d', 'Conv1d',
-           'MaxPool2d', 'MaxPool1d', 'AvgPool2d', 'GlobalAvgPool2d', 'Linear', 'ReLU', 'Sigmoid', 'Reshape', 'Flatten',
-           'LocallyConnected2d', 'Sequential', 'Residual', 'check_layer']
+           'MaxPool2d', 'MaxPool1d', 'AvgPool2d', 'GlobalAvgPool2d', 'Linear', 'ReLU', 'Sigmoid', 'reshape_images',
+           'Reshape', 'Flatten', 'LocallyConnected2d', 'melts', 'Sequential', 'Residual', 'check_layer']
 
 # %% ../book/layers.md #imports
+import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from .backprop import check_upstream
 from .data import float_arrays
-from .gradcheck import check_gradient
-from cnnbook.lowering import (
-    add_windows,
+from cnnbook.fast import (
     avg_pool2d,
     avg_pool2d_backward,
     conv1d,
     conv1d_backward,
     conv2d,
     conv2d_backward,
-    max_pool2d,
-    max_pool2d_backward,
-    window_view,
+    geometry,
+    is_finite,
+    pool_max,
+    unplanes,
+    unpool_max,
 )
+from .gradcheck import check_gradient
+from .lowering import add_windows, window_view
+from .pooling import pool_geometry
 from .shapes import as_padding, as_sizes, conv_output_size
+from .threads import product
 
 # %% ../book/layers.md #relu
 def relu(x) -> np.ndarray:
@@ -55,6 +61,8 @@ def relu_backward(dy, x) -> np.ndarray:
     dy, x = float_arrays(dy=dy, x=x)
     if dy.shape != x.shape:
         raise ValueError(f"dy: needs the shape of x, {x.shape}, got {dy.shape}")
+    if is_finite(dy):  # then a product is the faster choice
+        return dy * ~(x <= 0)
     return np.where(x <= 0, dy.dtype.type(0), dy)
 
 # %% ../book/layers.md #sigmoid
@@ -106,8 +114,10 @@ def linear(x, weight, bias=None) -> np.ndarray:
     """
     x, weight, bias = float_arrays(x=x, weight=weight, bias=bias)
     check_linear(x, weight, bias)
-    y = x @ weight.T
-    return y if bias is None else y + bias
+    y = product(weight, x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).T)
+    if bias is not None:
+        y += bias[:, None]
+    return y.T.reshape(*x.shape[:-1], len(weight))
 
 # %% ../book/layers.md #check_linear
 def check_linear(x, weight, bias) -> None:
@@ -123,7 +133,7 @@ def check_linear(x, weight, bias) -> None:
         raise ValueError(f"bias: needs shape {weight.shape[:1]}, got {bias.shape}")
 
 # %% ../book/layers.md #linear_backward
-def linear_backward(dy, x, weight):
+def linear_backward(dy, x, weight, *, input_gradient=True):
     """Return the gradients of :py:func:`linear`: dx, dweight, dbias, eq. (linear).
 
     Parameters
@@ -146,15 +156,39 @@ def linear_backward(dy, x, weight):
         )
     count = math.prod(x.shape[:-1])
     rows, inputs = dy.reshape(count, len(weight)), x.reshape(count, x.shape[-1])
-    return dy @ weight, rows.T @ inputs, rows.sum(axis=0)
+    dx = product(weight.T, rows.T).T.reshape(x.shape) if input_gradient else None
+    return dx, product(rows.T, inputs), rows.sum(axis=0)
 
 # %% ../book/layers.md #Parameter
 class Parameter:
     """An array that is learned (``.data``) and its collected gradient (``.grad``)."""
 
+    _grad: np.ndarray | None = None
+
     def __init__(self, data):
         self.data = float_arrays(data=data)[0].copy()
-        self.grad = np.zeros_like(self.data)
+
+    @property
+    def grad(self) -> np.ndarray:
+        """Zeros, if nothing has been collected."""
+        if self._grad is None:
+            self._grad = np.zeros_like(self.data)
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient) -> None:
+        self._grad = gradient
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self._grad = None
+
+    def add(self, gradient) -> None:
+        """Add to the gradient; the array must be the parameter's to keep."""
+        if self._grad is None and gradient.dtype == self.data.dtype:
+            self._grad = gradient.reshape(self.data.shape)
+        else:
+            self.grad += gradient
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
@@ -183,6 +217,10 @@ class Layer:
     def backward(self, dy) -> np.ndarray:
         """Add to the parameters' gradients; return the gradient of the input."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def accumulate(self, dy) -> None:
+        """Do as ``backward``, where nobody asks for the gradient of the input."""
+        self.backward(dy)
 
     def __call__(self, x) -> np.ndarray:
         return self.forward(x)
@@ -226,7 +264,7 @@ class Layer:
     def zero_grad(self) -> None:
         """Clear the gradients of all parameters."""
         for parameter in self.parameters():
-            parameter.grad[...] = 0
+            parameter.clear()
 
     def astype(self, dtype) -> "Layer":
         """Turn parameters and buffers into float32 or float64; return the layer."""
@@ -374,11 +412,20 @@ class Convolution(Layer):
         return type(self).forwards(x, self.weight.data, bias, *self.options())
 
     def backward(self, dy) -> np.ndarray:
+        return self.collect(dy)
+
+    def accumulate(self, dy) -> None:
+        self.collect(dy, input_gradient=False)
+
+    def collect(self, dy, input_gradient: bool = True):
+        """Add to the gradients; return the input's, or None if it isn't wanted."""
         x, weight = self.remembered(), self.weight.data
-        dx, dweight, dbias = type(self).backwards(dy, x, weight, *self.options())
-        self.weight.grad += dweight
+        dx, dweight, dbias = type(self).backwards(
+            dy, x, weight, *self.options(), input_gradient=input_gradient
+        )
+        self.weight.add(dweight)
         if self.bias is not None:
-            self.bias.grad += dbias
+            self.bias.add(dbias)
         return dx
 
     def options(self) -> tuple:
@@ -433,11 +480,22 @@ class MaxPool2d(Layer):
         self.ceil_mode = bool(ceil_mode)
 
     def forward(self, x) -> np.ndarray:
-        self._x = x
-        return max_pool2d(x, *self.options())
+        return self.pool(x)
+
+    def pool(self, x, rectify: bool = False) -> np.ndarray:
+        """Return the maxima; with `rectify`, those of ReLU's output."""
+        (x,) = float_arrays(x=x)
+        g = geometry(pool_geometry, (x,), *self.options())
+        y, self._index = pool_max(x, g, self.training, rectify)
+        self._x, self._given = None if self.training else x, (g, x.shape, rectify)
+        return unplanes(y, x)
 
     def backward(self, dy) -> np.ndarray:
-        return max_pool2d_backward(dy, self.remembered(), *self.options())
+        (dy,), (g, shape, rectify) = float_arrays(dy=dy), self.remembered("given")
+        check_upstream(dy, (*shape[:-2], *g.output))
+        if self._index is None:  # in evaluation, it is found when it is needed
+            _, self._index = pool_max(self._x, g, True, rectify)
+        return unpool_max(dy, self._index, g, shape[-2:])
 
     def options(self) -> tuple:
         """Return kernel size, stride, padding, dilation and ceil_mode."""
@@ -565,10 +623,19 @@ class Linear(Layer):
         )
 
     def backward(self, dy) -> np.ndarray:
-        dx, dweight, dbias = linear_backward(dy, self.remembered(), self.weight.data)
-        self.weight.grad += dweight
+        return self.collect(dy)
+
+    def accumulate(self, dy) -> None:
+        self.collect(dy, input_gradient=False)
+
+    def collect(self, dy, input_gradient: bool = True):
+        """Add to the gradients; return the input's, or None if it isn't wanted."""
+        dx, dweight, dbias = linear_backward(
+            dy, self.remembered(), self.weight.data, input_gradient=input_gradient
+        )
+        self.weight.add(dweight)
         if self.bias is not None:
-            self.bias.grad += dbias
+            self.bias.add(dbias)
         return dx
 
     def __repr__(self) -> str:
@@ -579,11 +646,11 @@ class ReLU(Layer):
     """max(x, 0), elementwise; see :py:func:`relu`."""
 
     def forward(self, x) -> np.ndarray:
-        self._x = x
-        return relu(x)
+        self._y = relu(x)
+        return self._y
 
     def backward(self, dy) -> np.ndarray:
-        return relu_backward(dy, self.remembered())
+        return relu_backward(dy, self.remembered("y"))  # y > 0 where x > 0
 
     def __repr__(self) -> str:
         return "ReLU()"
@@ -601,6 +668,14 @@ class Sigmoid(Layer):
 
     def __repr__(self) -> str:
         return "Sigmoid()"
+
+# %% ../book/layers.md #reshape_images
+def reshape_images(x, shape) -> np.ndarray:
+    """Return each image of a batch in another shape, in either order of memory."""
+    n = len(x)
+    if n > 1 and x.strides[0] == x.itemsize:
+        return np.moveaxis(np.moveaxis(x, 0, -1).reshape(*shape, n), -1, 0)
+    return x.reshape(n, *shape)
 
 # %% ../book/layers.md #Reshape
 class Reshape(Layer):
@@ -631,14 +706,14 @@ class Reshape(Layer):
         if math.prod(shape) != numbers or -1 in shape:
             raise ValueError(f"x: shape {x.shape} does not fit (N, *{self.shape})")
         self._shapes = x.shape, (len(x), *shape)
-        return x.reshape(len(x), *shape)
+        return reshape_images(x, shape)
 
     def backward(self, dy) -> np.ndarray:
         (dy,) = float_arrays(dy=dy)
         before, after = self.remembered("shapes")
         if dy.shape != after:
             raise ValueError(f"dy: needs the output's shape {after}, got {dy.shape}")
-        return dy.reshape(before)
+        return reshape_images(dy, before[1:])
 
     def __repr__(self) -> str:
         return f"Reshape({', '.join(map(str, self.shape))})"
@@ -738,6 +813,12 @@ class LocallyConnected2d(Layer):
             f"{self.input_size}, {brief(self.kernel_size)}{options_text(self)})"
         )
 
+# %% ../book/layers.md #melts
+def melts(layer, following) -> bool:
+    """Tell whether a layer is a ReLU that the pooling behind it can do by the way."""
+    watched = {"forward", "backward"} & {*vars(layer), *vars(following or layer)}
+    return type(layer) is ReLU and type(following) is MaxPool2d and not watched
+
 # %% ../book/layers.md #Sequential
 class Sequential(Layer):
     """Layers one after another; indexable and printable, as ``torch.nn.Sequential``."""
@@ -752,14 +833,32 @@ class Sequential(Layer):
             raise ValueError("layers: a layer can stand in one place only")
 
     def forward(self, x) -> np.ndarray:
-        for layer in self.layers:
-            x = layer(x)
+        self._ran: list[Layer] = []
+        rectify = False
+        for layer, following in itertools.zip_longest(self.layers, self.layers[1:]):
+            if melts(layer, following):
+                vars(layer).pop("_y", None)  # it doesn't run: the pooling does it
+                rectify = True
+                continue
+            if rectify and isinstance(layer, MaxPool2d):
+                x = layer.pool(x, rectify=True)
+            else:
+                x = layer(x)
+            self._ran.append(layer)
+            rectify = False
         return x
 
     def backward(self, dy) -> np.ndarray:
-        for layer in reversed(self.layers):
+        for layer in reversed(self.remembered("ran")):
             dy = layer.backward(dy)
         return dy
+
+    def accumulate(self, dy) -> None:
+        first, *others = self.remembered("ran") or [None]
+        for layer in reversed(others):
+            dy = layer.backward(dy)
+        if first is not None:
+            first.accumulate(dy)
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from ((str(k), layer) for k, layer in enumerate(self.layers))

@@ -14,6 +14,7 @@ import numpy as np
 
 from .layers import Parameter
 from .shapes import as_sizes
+from .threads import empty, in_parallel, pieces
 
 # %% ../book/optimizers.md #Optimizer
 class Optimizer:
@@ -53,7 +54,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Clear all gradients."""
         for p in self.parameters:
-            p.grad[...] = 0
+            p.clear()
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
@@ -194,16 +195,30 @@ class Adam(Optimizer):
         self.squares = [np.zeros_like(p.data) for p in self.parameters]
 
     def update(self, k: int, p: Parameter) -> None:
-        (b1, b2), m, v = self.betas, self.means[k], self.squares[k]
         gradient = p.grad
         if self.weight_decay:
             gradient = gradient + self.weight_decay * p.data
+        arrays = p.data, gradient, self.means[k], self.squares[k]
+        rows: list = [...]  # of a single number: all
+        if p.data.ndim:
+            rows = pieces(len(p.data), len(p.data), p.data.size * 1e-9)
+        in_parallel(lambda part: self.move(*(a[part] for a in arrays)), rows)
+
+    def move(self, w, gradient, m, v) -> None:
+        """Take eq. (adam) for some weights, in place."""
+        (b1, b2), work = self.betas, empty(w.shape, w.dtype)
+        root = math.sqrt(1 - b2**self.steps)
         m *= b1
-        m += (1 - b1) * gradient
+        m += np.multiply(gradient, 1 - b1, out=work)
+        np.multiply(gradient, gradient, out=work)
+        work *= 1 - b2
         v *= b2
-        v += (1 - b2) * gradient**2
-        root = np.sqrt(v / (1 - b2**self.steps)) + self.eps
-        p.data -= self.lr / (1 - b1**self.steps) * m / root
+        v += work
+        np.sqrt(v, out=work)
+        work += self.eps * root
+        np.divide(m, work, out=work)
+        work *= self.lr * root / (1 - b1**self.steps)
+        w -= work
 
 # %% ../book/optimizers.md #AdamW
 class AdamW(Adam):

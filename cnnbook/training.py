@@ -285,7 +285,7 @@ def train_step(model, x, y, loss, optimizer, clip_norm=None):
     value, dlogits = loss(logits, y)
     if math.isfinite(value):
         model.zero_grad()
-        model.backward(dlogits)
+        model.accumulate(dlogits)
         if clip_norm is not None:
             clip_grad_norm(optimizer.parameters, clip_norm)
         optimizer.step()
