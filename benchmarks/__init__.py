@@ -1,0 +1,1 @@
+"""Timings of cnnbook side by side with PyTorch and with the book's slower versions."""
