@@ -6,9 +6,11 @@ Nothing here imports cnnbook.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import assume
@@ -711,6 +713,156 @@ class Untouched:
                 np.testing.assert_array_equal(array, copy, strict=True)
 
 
+# Versions of an operation, and what is the same for all of them.
+
+
+class Version(NamedTuple):
+    """A version of an operation, and the slower one that it replaces."""
+
+    operation: str
+    forward: Callable
+    backward: Callable
+    slower: Callable
+    slower_backward: Callable
+
+    @property
+    def dimensions(self):
+        """Return 1 for signals and 2 for images."""
+        return int(self.operation[-2])
+
+    def options(self, case):
+        """Return the keyword arguments that a case gives to this operation."""
+        if self.operation == "max_pool2d":
+            return case.max_options
+        return case.avg_options if self.operation == "avg_pool2d" else case.options
+
+
+def draw_case(data, form, **kinds):
+    """Draw a case of a version's operation."""
+    if form.operation.startswith("conv"):
+        return data.draw(convolutions(form.dimensions, **kinds))
+    return data.draw(poolings(dilate=form.operation == "max_pool2d", **kinds))
+
+
+def assert_results(form, case, results):
+    """Compare a version, forward and, if there are gradients, backward."""
+    options = form.options(case)
+    if form.operation.startswith("conv"):
+        assert_convolution(form.forward, case, results)
+        assert_convolution_backward(form.backward, case, results)
+    else:
+        assert_pooling(form.forward, options, results)
+        if "dx" in results:
+            assert_pooling_backward(form.backward, options, results)
+
+
+def assert_all_same(actual, expected):
+    """Compare results, one or several."""
+    if isinstance(expected, np.ndarray):
+        actual, expected = (actual,), (expected,)
+    for k, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        assert_same(a, b, f"result {k}")
+
+
+def assert_equals_slower(form, arrays, options, seed=0):
+    """Compare a version with the slower one; return all results."""
+    y = form.forward(*arrays, **options)
+    assert_same(y, form.slower(*arrays, **options))
+    arrays = upstream(y.shape, seed, y.dtype), *arrays[:2]
+    gradients = form.backward(*arrays, **options)
+    assert_all_same(gradients, form.slower_backward(*arrays, **options))
+    return y, *(gradients if isinstance(gradients, tuple) else (gradients,))
+
+
+# No image, channel or filter: the leading sizes of x and of the weight, groups.
+NOTHING = {
+    "batch": ((0, 4), (6, 2), 2),
+    "channels": ((2, 0), (3, 0), 1),
+    "channels in groups": ((2, 0), (4, 0), 2),
+    "filters": ((2, 4), (0, 4), 1),
+    "filters in groups": ((2, 4), (0, 2), 2),
+    "anything": ((0, 0), (0, 0), 3),
+    "channels without batch": ((0,), (3, 0), 1),
+}
+
+
+def assert_any_numbers(form):
+    """Check mixed precision, whole numbers and lists against the slower version."""
+    case = NAMED[form.operation]["everything"]
+    arrays = [np.round(4 * array) for array in case.inputs()]
+    for dtypes in ("eee", "fef", "ffd", "fdf", "dff", "fif", "bil"):
+        typed = [a.astype(t) for a, t in zip(arrays, dtypes, strict=True)]
+        assert_equals_slower(form, typed, case.options)
+        listed = [a.tolist() for a in typed]
+        y = form.forward(*listed, **case.options)
+        assert_same(y, form.slower(*arrays, **case.options), tolerance=1e-6)
+
+
+def assert_adjoint_version(form, case):
+    """Check that forward and backward are adjoint, in float64."""
+    options, convolves = form.options(case), form.operation.startswith("conv")
+    arrays = case.inputs()[:2] if convolves else [case.inputs()]
+    arrays = [a.astype(float) for a in arrays]
+    y = form.forward(*arrays, **options)
+    dy = upstream(y.shape, case.seed)
+    gradients = form.backward(dy, *arrays, **options)
+    gradients = gradients[:2] if convolves else (gradients,)
+    assert_adjoint([(y, dy), *zip(arrays, gradients, strict=True)])
+
+
+def assert_layouts(form, name):
+    """Check a named case in any layout, forward and backward."""
+    case, results = NAMED[form.operation][name], recorded(form.operation, name)
+    options = form.options(case)
+    keys = ("x", "weight", "bias") if form.operation.startswith("conv") else ("x",)
+    given = [results[key] for key in keys if key in results]
+    assert_any_layout(lambda *a: form.forward(*a, **options), *given)
+    given = [results["dy"], *given[:2]]
+    assert_any_layout(lambda *a: form.backward(*a, **options), *given)
+
+
+def assert_own_results(form, padding, shape):
+    """Check that results share no memory with arguments, nor with each other."""
+    x = np.ones(shape if form.dimensions == 2 else shape[:-1])
+    channels, places = x.shape[-form.dimensions - 1], (1,) * form.dimensions
+    if form.operation.startswith("conv"):
+        kernel = np.ones((channels, channels, *places))
+        given = {"weight": kernel, "padding": padding}
+        arrays = [x, kernel, np.ones(channels)]
+    else:
+        given = {"kernel_size": 1 + padding, "stride": 1, "padding": padding}
+        arrays = [x]
+    with Untouched(*arrays):
+        y = form.forward(x, **given)
+        dy = np.ones_like(y)
+        gradients = form.backward(dy, x, **given)
+        several = gradients if isinstance(gradients, tuple) else (gradients,)
+        with Untouched(dy):
+            assert_own([y, *several], dy, *arrays)
+
+
+def assert_nothing_convolved(form, nothing, dtype):
+    """Check a case of `NOTHING`."""
+    lead, filters, groups = NOTHING[nothing]
+    sizes, kernel = (5, 6)[: form.dimensions], (2, 3)[: form.dimensions]
+    x, weight = np.ones((*lead, *sizes), dtype), np.ones((*filters, *kernel), dtype)
+    bias = np.arange(filters[0]).astype(dtype) + 1
+    options = {"padding": 1, "groups": groups}
+    y, _, dweight, _ = assert_equals_slower(form, [x, weight, bias], options)
+    if x.size == 0:
+        assert_same(y, np.zeros_like(y) + bias.reshape(-1, *(1,) * form.dimensions))
+        assert not dweight.any()
+
+
+def assert_nothing_pooled(form, lead):
+    """Check a pooling without images or channels."""
+    for dtype in (np.float32, np.float64):
+        x = np.ones((*lead, 7, 6), dtype)
+        y, dx = assert_equals_slower(form, [x], {"kernel_size": (3, 2)})
+        assert_same(y, np.ones((*lead, 2, 3), dtype))
+        assert_same(dx, x)
+
+
 # Calls that must be refused: what is wrong -> (changed arguments, the argument
 # that the message names).
 
@@ -849,3 +1001,31 @@ def assert_refused(function, arguments, refused):
         pytest.raises((ValueError, TypeError), match=match),
     ):
         function(**arguments)
+
+
+def refusals(versions, *tables):
+    """Parametrize a test with every version and everything that is refused."""
+    import pytest
+
+    refused = {name: wrong for table in tables for name, wrong in table.items()}
+    return pytest.mark.parametrize(
+        ("form", "refused"),
+        [
+            pytest.param(form, refused[name], id=f"{key}: {name}")
+            for key, form in versions.items()
+            for name in refused
+        ],
+    )
+
+
+def assert_refused_alike(function, slower, right, refused):
+    """Check that a call is refused with the very words of the slower version."""
+    import pytest
+
+    assert_refused(function, right, refused)
+    words = []
+    for each in (function, slower):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            each(**(right | refused[0]))
+        words.append((caught.type, str(caught.value)))
+    assert words[0] == words[1]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import cnnbook as cb
-from cnnbook import backprop, convolution, lowering, pooling
+from cnnbook import backprop, convolution, fast, lowering, pooling
 
-CONV1D = [convolution.conv1d, lowering.conv1d]
-CONV2D = [convolution.conv2d, lowering.conv2d]
-MAX_POOL2D = [pooling.max_pool2d, lowering.max_pool2d]
-WAYS = ["loops", "products"]
+CONV1D = [convolution.conv1d, lowering.conv1d, fast.conv1d]
+CONV2D = [convolution.conv2d, lowering.conv2d, fast.conv2d]
+MAX_POOL2D = [pooling.max_pool2d, lowering.max_pool2d, fast.max_pool2d]
+WAYS = ["loops", "products", "fast"]
+BACKWARD = dict(zip(WAYS, (backprop, lowering, fast), strict=True))
 
 # Assignment 2, "Convolution: Naive Forward Pass"
 CONV_OUT = [
@@ -114,7 +115,7 @@ def test_assignment_max_pooling(max_pool2d):
 def test_assignment_convolution_backward(way):
     """The gradients pass the assignment's check: "around e-8 or less"."""
     conv2d = dict(zip(WAYS, CONV2D, strict=True))[way]
-    backward = {"loops": backprop, "products": lowering}[way].conv2d_backward
+    backward = BACKWARD[way].conv2d_backward
     rng = np.random.RandomState(231)
     shapes = [(4, 3, 5, 5), (2, 3, 3, 3), (2,), (4, 2, 5, 5)]
     x, w, b, dy = (rng.randn(*shape) for shape in shapes)
@@ -136,7 +137,7 @@ def test_assignment_convolution_backward(way):
 def test_assignment_max_pooling_backward(way):
     """The gradient passes the assignment's check: "on the order of e-12"."""
     max_pool2d = dict(zip(WAYS, MAX_POOL2D, strict=True))[way]
-    backward = {"loops": backprop, "products": lowering}[way].max_pool2d_backward
+    backward = BACKWARD[way].max_pool2d_backward
     rng = np.random.RandomState(231)
     x, dy = rng.randn(3, 2, 8, 8), rng.randn(3, 2, 4, 4)
     number = course_gradient(lambda v: max_pool2d(v, 2, stride=2), x, dy)

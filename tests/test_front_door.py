@@ -189,13 +189,13 @@ def test_unknown_import():
 
 
 def test_conv2d_is_the_fast_one():
-    """The names built more than once are lowering's, not the loops'."""
-    from cnnbook import convolution, lowering, pooling
+    """The names built more than once are fast's, not the loops' or lowering's."""
+    from cnnbook import convolution, fast, pooling
 
-    assert cnnbook.conv2d is lowering.conv2d
-    assert cnnbook.conv1d is lowering.conv1d
-    assert cnnbook.max_pool2d is lowering.max_pool2d
-    assert cnnbook.avg_pool2d is lowering.avg_pool2d
+    assert cnnbook.conv2d is fast.conv2d
+    assert cnnbook.conv1d is fast.conv1d
+    assert cnnbook.max_pool2d is fast.max_pool2d
+    assert cnnbook.avg_pool2d is fast.avg_pool2d
     assert cnnbook.conv2d is not convolution.conv2d
     assert cnnbook.max_pool2d is not pooling.max_pool2d
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnbook import layers, losses
+from cnnbook import layers, losses, models, optimizers, threads
 from cnnbook.layers import (
     AvgPool2d,
     Buffer,
@@ -40,6 +40,7 @@ from cnnbook.layers import (
 )
 from cnnbook.losses import Softmax
 from cnnbook.lowering import conv1d, conv2d, max_pool2d
+from cnnbook.regularization import BatchNorm2d, Dropout
 
 FOLDER = Path(__file__).parent / "recorded"
 # Name: a layer's kind, arguments, options, and an input shape, which the script
@@ -729,10 +730,10 @@ def test_gradients_add_up(name):
         assert first.any()
         factor = 3 if key == "weight" else 2
         np.testing.assert_allclose(p.grad, factor * first, rtol=1e-5, atol=1e-5)
-    held = [p.grad for p in layer.parameters()]
     layer.zero_grad()
-    for p, grad in zip(layer.parameters(), held, strict=True):
-        assert p.grad is grad
+    for p in layer.parameters():
+        assert p.grad.shape == p.data.shape
+        assert p.grad.dtype == p.data.dtype
         assert not p.grad.any()
 
 
@@ -785,7 +786,7 @@ def test_backward_first(name):
     """Backward before forward says what is missing."""
     layer, shape = make(name)
     kind = type(layer).__name__
-    inner = {"Residual": "Conv2d", "Sequential": "Linear"}  # the first to be asked
+    inner = {"Residual": "Sequential"}  # the first to be asked
     match = f"^{inner.get(kind, kind)}.backward: call the layer"
     with pytest.raises(RuntimeError, match=match):
         layer.backward(np.zeros(shape))
@@ -1248,3 +1249,337 @@ def test_rng_that_is_none_is_named(rng):
         as_rng(rng, "other")
     generator = np.random.default_rng(0)
     assert as_rng(generator) is generator
+
+
+# What the pooling does for a ReLU, gradients on demand, threads.
+
+
+class Apart(ReLU):
+    """A ReLU that runs: the pooling behind it can't know what a subclass does."""
+
+
+POOLED = {
+    "usual": (2, {}),
+    "pairs": ((3, 2), {"stride": (2, 3), "padding": (1, 0)}),
+    "margin": (3, {"padding": 1}),
+    "overlap": (3, {"stride": 1, "padding": 1}),
+    "dilation": (2, {"stride": 1, "dilation": 2}),
+    "ceil": (2, {"stride": 3, "ceil_mode": True}),
+}
+
+
+def melted_and_not(kernel, options, dtype=np.float32):
+    """Return two networks with the same weights; in one, no ReLU melts."""
+    networks = []
+    for kind in (ReLU, Apart):
+        rng = np.random.default_rng(0)
+        pooling = MaxPool2d(kernel, **options)
+        networks.append(
+            Sequential(
+                Conv2d(2, 4, 3, padding=1, rng=rng),
+                kind(),
+                pooling,
+                Sequential(Conv2d(4, 3, 2, rng=rng), kind(), MaxPool2d(2)),
+                kind(),
+                Flatten(),
+            ).astype(dtype)
+        )
+    return networks
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mode", ["training", "evaluation", "changed in between"])
+@pytest.mark.parametrize("name", POOLED)
+def test_a_melted_relu_changes_no_number(name, mode, dtype):
+    """Outputs and all gradients are, to the last digit, those without melting."""
+    networks = melted_and_not(*POOLED[name], dtype)
+    x = np.random.default_rng(1).standard_normal((3, 2, 12, 13)).astype(dtype)
+    results = []
+    for net in networks:
+        net.train(mode != "evaluation")
+        y = net(x)
+        if mode == "changed in between":
+            net.eval()
+        dy = np.random.default_rng(2).standard_normal(y.shape).astype(dtype)
+        for _ in range(2):  # in evaluation, the places are found the first time
+            dx = net.backward(dy)
+        results.append([y, dx, *(p.grad for p in net.parameters())])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype == dtype
+        assert a.any()
+        np.testing.assert_array_equal(a, b)
+    assert [hasattr(net[1], "_y") for net in networks] == [False, True]
+    assert [hasattr(net[3][1], "_y") for net in networks] == [False, True]
+
+
+@pytest.mark.parametrize("bad", [0.0, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", POOLED)
+def test_a_melted_relu_takes_any_number(name, training, bad):
+    """Ties at zero, NaN, infinities, in the pixels and in the gradient."""
+    kernel, options = POOLED[name]
+    rng = np.random.default_rng(3)
+    x = np.round(rng.standard_normal((2, 2, 7, 8)))
+    x[0, 0, 2:5, 3:6] = -np.inf
+    x[1, 1, rng.random((7, 8)) < 0.2] = bad
+    results = []
+    for kind in (ReLU, Apart):
+        net = Sequential(kind(), MaxPool2d(kernel, **options)).train(training)
+        y = net(x)
+        dy = np.random.default_rng(4).standard_normal(y.shape)
+        dy[1, 1, 0, 0] = bad
+        with np.errstate(invalid="ignore"):
+            results.append((y, net.backward(dy)))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_backward_of_a_melted_relu_says_that_it_did_not_run():
+    """Also if it ran before: what it kept then is of another input."""
+    relu, x = ReLU(), np.ones((1, 1, 4, 4))
+    net = Sequential(relu, MaxPool2d(2))
+    for ran_before in (False, True):
+        if ran_before:
+            assert relu(x).shape == x.shape
+            assert relu.backward(x).all()
+        net(x)
+        with pytest.raises(RuntimeError, match=r"^ReLU\.backward: call the layer"):
+            relu.backward(x)
+        net.backward(np.ones((1, 1, 2, 2)))
+
+
+def test_a_pooling_is_itself_again_behind_a_melted_relu():
+    """What it was told once doesn't hold for the next input."""
+    pooling = MaxPool2d(2)
+    net, x = Sequential(ReLU(), pooling), -np.ones((1, 1, 2, 2))
+    assert net(x).item() == 0
+    assert pooling(x).item() == -1
+    assert pooling.backward(np.ones((1, 1, 1, 1))).sum() == 1
+    assert net(x).item() == 0
+    assert net.backward(np.ones((1, 1, 1, 1))).sum() == 0
+
+
+@pytest.mark.parametrize("watched", [0, 1])
+@pytest.mark.parametrize("what", ["forward", "backward"])
+def test_a_watched_layer_is_not_melted(watched, what):
+    """Who replaces a layer's method sees every call of it."""
+    net, calls = Sequential(ReLU(), MaxPool2d(2)), []
+    x = np.arange(-8.0, 8).reshape(1, 1, 4, 4)
+    expected = Sequential(Apart(), MaxPool2d(2))
+    inner = getattr(net[watched], what)
+
+    def watch(array):
+        calls.append(array.shape)
+        return inner(array)
+
+    setattr(net[watched], what, watch)
+    np.testing.assert_array_equal(net(x), expected(x))
+    dy = np.ones((1, 1, 2, 2))
+    np.testing.assert_array_equal(net.backward(dy), expected.backward(dy))
+    assert calls == [(1, 1, 4, 4) if (what, watched) != ("backward", 1) else dy.shape]
+
+
+class OtherPooling(MaxPool2d):
+    """A pooling that does more than its base."""
+
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: (Apart(), MaxPool2d(2)),
+        lambda: (ReLU(), OtherPooling(2)),
+        lambda: (ReLU(), Sequential(MaxPool2d(2))),
+        lambda: (Sequential(ReLU()), MaxPool2d(2)),
+        lambda: (ReLU(), AvgPool2d(2)),
+        lambda: (Sigmoid(), MaxPool2d(2)),
+        lambda: (ReLU(), ReLU(), MaxPool2d(2)),
+        lambda: (MaxPool2d(2), ReLU()),
+        lambda: (ReLU(), MaxPool2d(2), Conv2d(3, 3, 1, rng=0), MaxPool2d(1)),
+        lambda: (ReLU(),),
+        lambda: (ReLU(), Sequential()),
+    ],
+)
+def test_other_layers_are_what_they_are_one_by_one(layers):
+    """A network is its layers, one after another, whatever melts."""
+    together, alone = Sequential(*layers()), layers()
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 4))
+    y = x
+    for layer in alone:
+        y = layer(y)
+    np.testing.assert_array_equal(together(x), y)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    dx = together.backward(dy)
+    for layer in reversed(alone):
+        dy = layer.backward(dy)
+    np.testing.assert_array_equal(dx, dy)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+def test_a_copy_in_the_middle_of_a_step_goes_on_alone(duplicate):
+    """What was melted in a network is melted in its copy."""
+    net, _ = melted_and_not(2, {})
+    x = np.random.default_rng(0).standard_normal((2, 2, 12, 13)).astype(np.float32)
+    dy = np.ones_like(net(x))
+    other = duplicate(net)
+    expected = net.backward(dy)
+    np.testing.assert_array_equal(other.backward(dy), expected)
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad)
+        assert not np.shares_memory(p.grad, q.grad)
+
+
+def test_a_gradient_is_made_when_it_is_asked_for():
+    """Zeros at first, the same array from then on, and again after `clear`."""
+    p = Parameter(np.ones((2, 3), np.float32))
+    for _ in range(2):
+        grad = p.grad
+        assert (grad.shape, grad.dtype) == ((2, 3), np.float32)
+        assert not grad.any()
+        assert p.grad is grad
+        p.grad += 1
+        assert p.grad is grad
+        assert np.all(grad == 1)
+        p.clear()
+        assert np.all(grad == 1)  # it was somebody's own
+    p.grad = grad
+    assert p.grad is grad
+    p.clear()
+    p.clear()
+    assert not p.grad.any()
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_gradients_are_added(shape):
+    """The first is kept, the others are added to it; of any layout and dtype."""
+    p = Parameter(np.zeros(shape, np.float32))
+    first = np.full(shape, 2.0, np.float32)
+    p.add(first)
+    assert p.grad.shape == shape
+    assert np.shares_memory(p.grad, first) == (first.size > 0)
+    p.add(np.full(shape, 3.0, np.float32))
+    p.add(np.full(shape, 0.5, np.float64))  # a wider one doesn't change the dtype
+    assert p.grad.dtype == np.float32
+    assert np.all(p.grad == 5.5)
+    p.clear()
+    p.add(np.full(shape, 0.5, np.float64))
+    assert p.grad.dtype == np.float32
+    assert np.all(p.grad == 0.5)
+    p.clear()
+    p.grad[...] = 1  # asked for before something is added
+    p.add(np.ones(shape, np.float32).copy(order="F"))
+    assert np.all(p.grad == 2)
+
+
+def test_what_two_layers_share_gets_both_gradients():
+    """Nor is one layer's upstream gradient, or another's, what is added to."""
+    one, two = Linear(3, 3, rng=0), Linear(3, 3, rng=1)
+    two.bias = one.bias
+    net = Sequential(one, two)
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    dy = np.ones_like(net(x))
+    for _ in range(2):
+        net.zero_grad()
+        net.backward(dy)
+    assert np.all(dy == 1)
+    np.testing.assert_allclose(
+        one.bias.grad, (dy @ two.weight.data).sum(axis=0) + 4, rtol=1e-6
+    )
+
+
+def every_kind():
+    """Return a layer of every kind, and the shape of an input, by name."""
+    made = {name: make(name) for name in TWINS}
+    made["melted"] = melted_and_not(2, {})[0], (3, 2, 12, 13)
+    made["empty"] = Sequential(), (2, 3)
+    made["nested"] = Sequential(Sequential(Linear(4, 3, rng=0)), ReLU()), (2, 4)
+    made["global"] = GlobalAvgPool2d(), (2, 3, 4, 5)
+    made["dropout"] = Dropout(0.5, rng=0), (4, 5)
+    made["batch norm"] = BatchNorm2d(3), (2, 3, 4, 5)
+    made["own"] = Scaled(), (2, 3)
+    return made
+
+
+@pytest.mark.parametrize("name", every_kind())
+def test_accumulate_does_as_backward(name):
+    """The same gradients of all parameters, added to what is there; and no result."""
+    layer, shape = every_kind()[name]
+    other = copy.deepcopy(layer)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    dy = np.random.default_rng(1).standard_normal(layer(x).shape).astype(np.float32)
+    other(x)
+    for _ in range(2):
+        layer.backward(dy)
+        assert other.accumulate(dy) is None
+    mine, theirs = dict(layer.named_parameters()), dict(other.named_parameters())
+    assert mine.keys() == theirs.keys()
+    for key, p in mine.items():
+        assert p.grad.any()
+        np.testing.assert_array_equal(p.grad, theirs[key].grad, err_msg=key)
+
+
+def test_accumulate_is_tested_for_every_kind():
+    """No layer of the book is forgotten."""
+    kinds, open_ones = set(), [Layer]
+    while open_ones:
+        for kind in open_ones.pop().__subclasses__():
+            open_ones.append(kind)
+            if kind.__module__.startswith("cnnbook."):
+                kinds.add(kind.__name__)
+    tested = {
+        type(m).__name__ for layer, _ in every_kind().values() for m in layer.modules()
+    }
+    assert kinds - tested <= {"Convolution"}
+
+
+@pytest.mark.parametrize("name", ["Conv2d", "Conv1d", "Linear"])
+def test_accumulate_before_forward(name):
+    """It says what is missing, as backward does."""
+    layer = {"Conv2d": Conv2d, "Conv1d": Conv1d}.get(name)
+    layer = Linear(2, 2, rng=0) if layer is None else layer(2, 2, 1, rng=0)
+    for net in (layer, Sequential(layer)):
+        kind = type(net).__name__
+        with pytest.raises(RuntimeError, match=f"^{kind}.backward: call the layer"):
+            net.accumulate(np.zeros((1, 2)))
+
+
+def test_linear_without_the_input_gradient():
+    """dx is None, the others are the same."""
+    rng = np.random.default_rng(0)
+    dy, x, weight = (rng.standard_normal(s) for s in [(3, 2), (3, 4), (2, 4)])
+    _, *expected = linear_backward(dy, x, weight)
+    dx, *found = linear_backward(dy, x, weight, input_gradient=False)
+    assert dx is None
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_no_training(dtype, monkeypatch):
+    """Three steps on one, two and three threads, to rounding."""
+    monkeypatch.setattr(threads, "SHORT", -1)  # all work is shared
+    rng = np.random.default_rng(0)
+    x = rng.random((6, 1, 28, 28)).astype(dtype)
+    y = np.arange(6)
+    before, results = threads.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            net = models.light_convnet(0).astype(dtype)
+            step = optimizers.Adam(net.parameters(), eps=1e-3)
+            for _ in range(3):
+                logits = net(x)
+                net.zero_grad()
+                net.accumulate(losses.cross_entropy_backward(logits, y))
+                step.step()
+            results.append([net(x), *(p.data for p in net.parameters())])
+    finally:
+        threads.set_num_threads(before)
+    tolerance = {np.float32: 1e-4, np.float64: 1e-11}[dtype]
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            close(b, a, tolerance)

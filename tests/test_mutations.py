@@ -6,23 +6,49 @@ recorded results, loops, SciPy, central differences and adjoints. One of these m
 fail, and none of them was written for a mistake.
 """
 
+import contextlib
 import gc
+import itertools
 import json
 import multiprocessing
 import os
 import re
 import signal
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from types import FunctionType
 
 import hypothesis
+import numpy as np
+import oracle_cases
 import pytest
 
+from cnnbook import (
+    convolution,
+    fast,
+    layers,
+    lowering,
+    optimizers,
+    pooling,
+    threads,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("shapes", "convolution", "pooling", "backprop", "lowering")
+MODULES = (
+    "shapes",
+    "convolution",
+    "pooling",
+    "backprop",
+    "lowering",
+    "threads",
+    "fast",
+)
+HERE = Path(__file__)
+CHECKED_HERE = ("fast", "threads")  # by the checks at the end of this file
 LIMIT = 120  # seconds within which the tests of a module must end
 ENOUGH = 30  # failures, if none of them is that of a comparison
 # Elsewhere forking isn't there, or isn't safe: each process tries one mistake only.
@@ -1207,6 +1233,837 @@ MISTAKES["lowering.avg_pool2d_backward"] = {
     **as_it_lies("dy", "share = dy /"),
 }
 
+BIAS = "bias.reshape(g.groups, 1, f, 1)"
+BIAS_EACH = "bias.reshape(g.groups, 1, f, 1, 1)"
+LOOK = "            if bias is not None:\n                part"
+WEIGHT = "weight.reshape(g.groups, f, c, kh, kw)"
+DEALT = "weight.reshape(f, g.groups, c, kh, kw).swapaxes(0, 1)"
+RANGE = "pieces(oh, oh, duration(weight, g, n))"
+TAPS = "used.start * depth : used.stop * depth"
+FIRST_TAPS = ": (used.stop - used.start) * depth"
+EDGES = "part[:, :, :, : to.start] = part[:, :, :, to.stop :] = 0"
+CHANNELS = "images.reshape(height, g.groups, c, width, n).swapaxes(0, 1)"
+WIDE = "images.reshape(height, g.groups, c, width * n).swapaxes(0, 1)"
+MISTAKES["fast.planes"] = {
+    "rows and columns swapped": ("(2, 1, 3, 0)", "(3, 1, 2, 0)"),
+    "images before columns": ("(2, 1, 3, 0)", "(2, 1, 0, 3)"),
+    "channels first": ("(2, 1, 3, 0)", "(1, 2, 3, 0)"),
+    "gaps": (
+        "np.ascontiguousarray(images.transpose(2, 1, 3, 0))",
+        "images.transpose(2, 1, 3, 0)",
+    ),
+    "always a copy": ("np.ascontiguousarray(", "np.array("),
+    "float64": ("3, 0))", "3, 0), np.float64)"),
+    **as_it_lies("x", "x if x.ndim == 4"),
+}
+MISTAKES["fast.unplanes"] = {
+    "rows and columns swapped": ("(3, 1, 0, 2)", "(3, 1, 2, 0)"),
+    "the same way again": ("(3, 1, 0, 2)", "(2, 1, 3, 0)"),
+    "batch axis kept": ("images if like.ndim == 4 else images[0]", "images"),
+    "batch axis lost": (
+        "like.ndim == 4",
+        "like.ndim == 4 and len(images) > 1",
+    ),
+    "a copy": ("(3, 1, 0, 2)", "(3, 1, 0, 2).copy()"),
+}
+MISTAKES["fast.axes"] = {
+    "padding after": ("p[0] if", "p[1] if"),
+    "padding of both sides": ("p[0] if", "sum(p) if"),
+    "height and width swapped": (
+        "return Axis(*height), Axis(*width)",
+        "return Axis(*width), Axis(*height)",
+    ),
+    "strides swapped": ("zip(g.stride,", "zip(g.stride[::-1],"),
+    "dilations swapped": ("g.dilation, strict", "g.dilation[::-1], strict"),
+    "margins swapped": ("in g.padding)", "in g.padding[::-1])"),
+    "stride taken for dilation": ("g.dilation, strict", "g.stride, strict"),
+    "dilation taken for stride": ("zip(g.stride,", "zip(g.dilation,"),
+}
+MISTAKES["fast.meeting"] = {
+    "padding added": ("- axis.before", "+ axis.before"),
+    "padding forgotten": (" - axis.before", ""),
+    "dilation forgotten": ("tap * axis.dilation", "tap"),
+    "dilation one more": ("tap * axis.dilation", "tap * (axis.dilation + 1)"),
+    "dilation one less": ("tap * axis.dilation", "tap * max(axis.dilation - 1, 1)"),
+    "first rounded down": ("-(shift // axis.stride)", "-shift // axis.stride"),
+    "first one later": ("-(shift // axis.stride)", "-(shift // axis.stride) + 1"),
+    "last one less": ("(size - 1 - shift)", "(size - 2 - shift)"),
+    "last output left out": ("outputs.stop - 1, (", "outputs.stop - 2, ("),
+    "stride of the inputs forgotten": (
+        "slice(begin, end, axis.stride)",
+        "slice(begin, begin + count)",
+    ),
+    "begin without the stride": ("first * axis.stride + shift", "first + shift"),
+    "outputs counted from zero": (
+        "slice(first - outputs.start, first - outputs.start + count)",
+        "slice(first, first + count)",
+    ),
+    "less than nothing": ("max(0, last - first + 1)", "last - first + 1"),
+}
+MISTAKES["fast.geometry"] = {
+    "options left out": ("repr(options)", "len(options)"),
+    "one option left out": ("repr(options)", "repr(options[1:])"),
+    "whole numbers like others": (
+        "repr(options)",
+        "str([float(o) if isinstance(o, int) else o for o in options])",
+    ),
+    "shapes left out": ("find, shapes, repr", "find, len(shapes), repr"),
+    "shape of the bias left out": ("in arrays)", "in arrays[:2])"),
+    "images left out": ("else array.shape for", "else array.shape[1:] for"),
+    "rule left out": ("key = find, shapes", "key = shapes"),
+    "without end": (">= 1000", ">= 10**9"),
+    "never found again": ("if key not in GEOMETRIES:", "if True:"),
+}
+MISTAKES["fast.lower"] = {
+    "not cleared": (EDGES, "pass"),
+    "not cleared before": (EDGES, "part[:, :, :, to.stop :] = 0"),
+    "not cleared after": (EDGES, "part[:, :, :, : to.start] = 0"),
+    "edge repeated": (EDGES, EDGES.replace("= 0", "= grouped[:, :, :, :1]")),
+    "channels interleaved": (
+        CHANNELS,
+        "images.reshape(height, c, g.groups, width, n).transpose(2, 0, 1, 3, 4)",
+    ),
+    "columns counted from zero": (
+        "width, axis, columns)",
+        "width, axis, slice(0, count))",
+    ),
+    "axes swapped": ("axes(g)[1]", "axes(g)[0]"),
+    "kernel mirrored": ("lowered[:, :, v]", "lowered[:, :, kw - 1 - v]"),
+    "last tap left out": ("range(kw)", "range(kw - 1 or 1)"),
+    "channels before taps": (
+        "return lowered.reshape",
+        "return np.ascontiguousarray(lowered.swapaxes(2, 3)).reshape",
+    ),
+    "float64": ("empty(shape, images.dtype)", "empty(shape, np.float64)"),
+}
+STEPPED = "(across, down * axis.stride, down * axis.dilation, along, step)"
+MISTAKES["fast.stacks"] = {
+    "stride forgotten": (STEPPED, STEPPED.replace("axis.stride", "1")),
+    "dilation forgotten": (STEPPED, STEPPED.replace("axis.dilation", "1")),
+    "dilation one less": (
+        STEPPED,
+        STEPPED.replace("axis.dilation", "max(axis.dilation - 1, 1)"),
+    ),
+    "stride and dilation swapped": (
+        STEPPED,
+        "(across, down * axis.dilation, down * axis.stride, along, step)",
+    ),
+    "steps of another layout": (
+        STEPPED,
+        STEPPED.replace("across", "down * height"),
+    ),
+    "one tap too few above": (
+        "max(0, -(top // axis.dilation))",
+        "max(0, -(top // axis.dilation) + (top < 0 and top > -height))",
+    ),
+    "one tap too few below": (
+        "-((top - height) // axis.dilation)",
+        "(height - 1 - top) // axis.dilation",
+    ),
+    "too many rows at once": (
+        "min(outputs.stop, start + most)",
+        "outputs.stop",
+    ),
+    "row by row": ("while end < min(", "while end < 0 * min("),
+    "rows counted from zero": (
+        "slice(start - outputs.start, end - outputs.start)",
+        "slice(start, end)",
+    ),
+    "last row left out": (
+        "while start < outputs.stop:",
+        "while start < outputs.stop - 1:",
+    ),
+    "first row left out": ("start = outputs.start\n", "start = outputs.start + 1\n"),
+    "kernel upside down": (
+        "            ).reshape(shape)",
+        "            )[:, :, ::-1].reshape(shape)",
+    ),
+    "taps behind the numbers": (
+        "            ).reshape(shape)",
+        "            ).swapaxes(2, 3).reshape(shape)",
+    ),
+    "taps counted from the first": (
+        "slice(first, stop), stack",
+        "slice(0, stop - first), stack",
+    ),
+    "first tap's row": (" + first * axis.dilation", " + first"),
+}
+MISTAKES["fast.gather"] = {
+    "kernel transposed": ("(0, 1, 3, 4, 2)", "(0, 1, 4, 3, 2)"),
+    "channels before taps": (f"{WEIGHT}.transpose(0, 1, 3, 4, 2)", WEIGHT),
+    "kernel turned": (WEIGHT, f"{WEIGHT}[..., ::-1, ::-1]"),
+    "kernel upside down": (WEIGHT, f"{WEIGHT}[..., ::-1, :]"),
+    "kernel mirrored": (WEIGHT, f"{WEIGHT}[..., ::-1]"),
+    "filters interleaved": (WEIGHT, DEALT),
+    "groups turned": (WEIGHT, f"{WEIGHT}[::-1]"),
+    "last chunk left out": (
+        "pieces(ow, most)",
+        "(pieces(ow, most)[:-1] or [slice(0, 1)])",
+    ),
+    "first rows left out": (RANGE, f"{RANGE}[1:]"),
+    "first taps at every edge": (TAPS, FIRST_TAPS),
+    "bias forgotten": ("if bias is not None:", "if False:"),
+    "bias once per range of rows": (
+        "            if bias is not None:\n                part +=",
+        "                if bias is not None:\n                    part +=",
+    ),
+    "bias once per row of the kernel": (BIAS, f"kh * {BIAS}"),
+    "one bias for all": (BIAS, "bias[0]"),
+    "biases turned": (BIAS, BIAS.replace("bias", "bias[::-1]")),
+}
+MISTAKES["fast.duration"] = {
+    "batch forgotten": ("* n * len(weight)", "* len(weight)"),
+    "filters forgotten": ("* n * len(weight)", "* n"),
+    "outputs forgotten": ("math.prod(g.output) * n", "n"),
+    "kernel forgotten": ("math.prod(weight.shape[1:])", "1"),
+    "rows of the kernel forgotten": ("weight.shape[1:]", "weight.shape[::3]"),
+}
+MISTAKES["fast.gathers"] = {
+    "stride down": ("g.stride[1]", "g.stride[0]"),
+    "stride forgotten": ("g.stride[1] > 1 or ", ""),
+    "the other way round": ("< 2 * len(weight)", ">= 2 * len(weight)"),
+    "groups forgotten": ("g.groups * math", "math"),
+    "columns taken for rows": ("shape[1:3]", "shape[1::2]"),
+    "at equal cost": ("< 2 * len(weight)", "<= 2 * len(weight)"),
+}
+MISTAKES["fast.spread"] = {
+    "kernel transposed": ("(0, 4, 1, 3, 2)", "(0, 3, 1, 4, 2)"),
+    "channels before taps": ("(0, 4, 1, 3, 2)", "(0, 4, 1, 2, 3)"),
+    "filters before taps": ("(0, 4, 1, 3, 2)", "(0, 1, 4, 3, 2)"),
+    "kernel upside down": (WEIGHT, f"{WEIGHT}[..., ::-1, :]"),
+    "kernel mirrored": ("for v in range(kw)]", "for v in range(kw)[::-1]]"),
+    "filters interleaved": (WEIGHT, DEALT),
+    "channels interleaved": (
+        WIDE,
+        "images.reshape(height, c, g.groups, width * n).transpose(2, 0, 1, 3)",
+    ),
+    "not cleared": ("0 if bias is None", "part if bias is None"),
+    "bias forgotten": (f"0 if bias is None else {BIAS_EACH}", "0"),
+    "bias once per tap": (BIAS_EACH, f"kw * {BIAS_EACH}"),
+    "one bias for all": (BIAS_EACH, "bias[0]"),
+    "biases turned": (BIAS_EACH, BIAS_EACH.replace("bias", "bias[::-1]")),
+    "first rows left out": (
+        "pieces(oh, most, duration(weight, g, n))",
+        "pieces(oh, most, duration(weight, g, n))[1:]",
+    ),
+    "axes swapped": ("(rows_axis, columns_axis) =", "(columns_axis, rows_axis) ="),
+}
+MISTAKES["fast.add_products"] = {
+    "assigned": ("+= by_tap", "= by_tap"),
+    "first taps at every edge": (
+        "used.start * each : used.stop * each",
+        ": (used.stop - used.start) * each",
+    ),
+    "last tap left out": ("(pairs if", "(pairs[:-1] if"),
+    "taps turned": ("by_tap[:, :, v, ", "by_tap[:, :, -1 - v, "),
+    "filters before taps": [
+        (
+            "len(pairs), part.shape[2], -1",
+            "part.shape[2], len(pairs), -1",
+        ),
+        ("by_tap[:, :, v, :, source]", "by_tap[:, :, :, v, source]"),
+    ],
+    "filters turned": ("by_tap[:, :, v, :, source]", "by_tap[:, :, v, ::-1, source]"),
+    "added at the first columns": (
+        "part[:, o, :, to]",
+        "part[:, o, :, : by_tap[0, 0, 0, 0, source].shape[0]]",
+    ),
+    "the first columns added": (
+        "by_tap[:, :, v, :, source]",
+        "by_tap[:, :, v, :, : part[0, 0, 0, to].shape[0]]",
+    ),
+}
+MISTAKES["fast.convolve"] = {
+    "bias forgotten": ("way(images, weight, bias,", "way(images, weight, None,"),
+    "kernel turned": ("way(images, weight,", "way(images, weight[..., ::-1, ::-1],"),
+    "images turned": ("way(images,", "way(images[..., ::-1],"),
+    "rows and columns swapped": (
+        "(g.output[0], len(weight), g.output[1],",
+        "(g.output[1], len(weight), g.output[0],",
+    ),
+    "float64": ("empty(shape, images.dtype)", "empty(shape, np.float64)"),
+    "nothing done": ("    way(images", "    0 and way(images"),
+}
+DONE = "    return unplanes(convolve(planes(x), weight, bias, g), x)"
+STRIDES = "stride, padding, dilation, groups, 2)"
+MISTAKES["fast.conv2d"] = {
+    **turned("weight", DONE),
+    "bias forgotten": ("weight, bias, g), x)", "weight, None, g), x)"),
+    "biases turned": (
+        "weight, bias, g), x)",
+        "weight, None if bias is None else bias[::-1], g), x)",
+    ),
+    "stride and dilation swapped": (
+        STRIDES,
+        "dilation, padding, stride, groups, 2)",
+    ),
+    "groups forgotten in the layout": (
+        "weight, bias, g), x)",
+        "np.roll(weight, g.groups - 1, 0), bias, g), x)",
+    ),
+    "batch axis kept": ("bias, g), x)", "bias, g), x if x.ndim == 4 else x[None])"),
+    "x used up": (
+        DONE,
+        f"{DONE.replace('return', 'y =')}\n    x[...] = 0\n    return y",
+    ),
+    "float64": ("planes(x)", "planes(x.astype(float))"),
+    **as_it_lies("x", "planes(x)"),
+    **as_it_lies("weight", "weight, bias, g), x)"),
+}
+MISTAKES["fast.weight_gradients"] = {
+    "kernel transposed": ("(0, 4, 3, 1, 2)", "(0, 4, 3, 2, 1)"),
+    "kernel upside down": ("by_tap.transpose", "by_tap[:, ::-1].transpose"),
+    "kernel mirrored": ("by_tap.transpose", "by_tap[:, :, ::-1].transpose"),
+    "channels turned": ("by_tap.transpose", "by_tap[:, :, :, ::-1].transpose"),
+    "filters interleaved": (
+        "upstream[:, :, columns].reshape(shape).transpose(1, 0, 3, 2)",
+        "upstream[:, :, columns].reshape(oh, f, g.groups, -1).transpose(2, 0, 3, 1)",
+    ),
+    "last chunk left out": (
+        "pieces(ow, most):",
+        "(pieces(ow, most)[:-1] or [slice(0, 1)]):",
+    ),
+    "overlaps assigned": ("sums[k, :, taps] +=", "sums[k, :, taps] ="),
+    "rows of a range not added": ("products.sum(axis=1)", "products[:, -1]"),
+    "first range of rows alone": ("sums.sum(axis=0)", "sums[0]"),
+    "a mean over the ranges": ("sums.sum(axis=0)", "sums.mean(axis=0)"),
+    "first taps at every edge": (
+        "slice(used.start * depth, used.stop * depth)",
+        "slice((used.stop - used.start) * depth)",
+    ),
+    "the first rows of dy": ("dy[:, by_rows[k]]", "dy"),
+    "dweight in float64": (", f), images.dtype)", ", f))"),
+    "dbias a mean": ("upstream.sum(", "upstream.mean("),
+    "dbias of one row": (
+        "upstream.sum(axis=(0, 2, 3))",
+        "upstream[0].sum(axis=(1, 2))",
+    ),
+    "dbias of one column": (
+        "upstream.sum(axis=(0, 2, 3))",
+        "upstream[:, :, 0].sum(axis=(0, 2))",
+    ),
+    "dbias of one image": (
+        "upstream.sum(axis=(0, 2, 3))",
+        "upstream[..., 0].sum(axis=(0, 2))",
+    ),
+    "dbias in float64": ("axis=(0, 2, 3))", "axis=(0, 2, 3), dtype=np.float64)"),
+}
+MISTAKES["fast.input_gradients"] = {
+    "kernel not turned": ("met[::-1]]", "met]"),
+    "kernel turned twice": ("met[::-1]]", "met[::-1][::-1]]"),
+    "kernel mirrored": ("for v in range(kw)]", "for v in range(kw)[::-1]]"),
+    "channels before taps": ("(0, 4, 2, 3, 1)", "(0, 2, 4, 3, 1)"),
+    "channels turned": (
+        "by_tap[:, :, :, met[::-1]]",
+        "by_tap[:, :, ::-1, met[::-1]]",
+    ),
+    "filters interleaved": (
+        "upstream.reshape(oh, g.groups, f, ow * n).swapaxes(0, 1)",
+        "upstream.reshape(oh, f, g.groups, ow * n).transpose(2, 0, 1, 3)",
+    ),
+    "not cleared": ("    dx[...] = 0\n", ""),
+    "phases without the padding": (
+        "(phase + before - u * dilation) %",
+        "(phase - u * dilation) %",
+    ),
+    "phases without the dilation": (
+        "(phase + before - u * dilation) %",
+        "(phase + before - u) %",
+    ),
+    "phases turned": (
+        "(phase + before - u * dilation) %",
+        "(phase + before + u * dilation) %",
+    ),
+    "phases mixed up": ("jobs += [(phase,", "jobs += [(stride - 1 - phase,"),
+    "first phase alone": ("range(min(stride, height))", "range(1)"),
+    "last phase left out": (
+        "range(min(stride, height))",
+        "range(min(stride, height) - 1 or 1)",
+    ),
+    "stride one more in the phases": (
+        "dx[phase::stride]",
+        "dx[phase :: stride + (stride > 1)]",
+    ),
+    "taps one apart": (
+        "(met[1] - met[0]) * dilation // stride if len(met) > 1 else 1",
+        "1",
+    ),
+    "dilation between taps forgotten": (
+        "(met[1] - met[0]) * dilation // stride if",
+        "((met[1] - met[0]) // stride or 1) if",
+    ),
+    "padding of the taps one more": ("Axis(1, -first,", "Axis(1, 1 - first,"),
+    "the first tap's place": ("met[-1] * dilation) //", "met[0] * dilation) //"),
+    "rows counted from zero": (
+        "dx[phase::stride][rows]",
+        "dx[phase::stride][: rows.stop - rows.start]",
+    ),
+    "first rows left out": ("for rows in cuts]", "for rows in cuts[1:]]"),
+    "float64": ("width, n), upstream.dtype)", "width, n), np.float64)"),
+}
+TRIPLE = "return dx, *gradients"
+LIKE = "upstream, x.shape[-2:], weight, g), x)"
+MISTAKES["fast.conv2d_backward"] = {
+    **turned("weight", LIKE, "dx: "),
+    "dweight turned": (
+        TRIPLE,
+        "return dx, gradients[0][..., ::-1, ::-1], gradients[1]",
+    ),
+    "dweight mirrored": (TRIPLE, "return dx, gradients[0][..., ::-1], gradients[1]"),
+    "dweight a mean over the batch": (
+        TRIPLE,
+        "return dx, gradients[0] / upstream.shape[3], gradients[1]",
+    ),
+    "dbias forgotten": (TRIPLE, "return dx, gradients[0], 0 * gradients[1]"),
+    "dx never": ("if input_gradient:", "if False:"),
+    "dx unasked": ("if input_gradient:", "if True:"),
+    "dx written into x": (TRIPLE, f"x[...] = 0 if dx is None else dx\n    {TRIPLE}"),
+    "dweight written into weight": (
+        TRIPLE,
+        f"weight[...] = gradients[0]\n    {TRIPLE}",
+    ),
+    "dy used up": (TRIPLE, f"dy[...] = 0\n    {TRIPLE}"),
+    "batch axis kept": (LIKE, LIKE[:-1] + " if x.ndim == 4 else x[None])"),
+    "height and width swapped": (LIKE, LIKE.replace("[-2:]", "[:-3:-1]")),
+    "stride and dilation swapped": (
+        STRIDES,
+        "dilation, padding, stride, groups, 2)",
+    ),
+    **as_it_lies("x", "planes(x)"),
+    **as_it_lies("dy", "planes(dy)"),
+    **as_it_lies("weight", LIKE),
+}
+BOTH = "dataclasses.replace(g, **both)"
+MISTAKES["fast.flat"] = {
+    "row last": ("(first, *getattr(g, name))", "(*getattr(g, name), first)"),
+    "margin above the row": ('"padding": (0, 0)', '"padding": (1, 0)'),
+    "stride forgotten": (BOTH, BOTH.replace("both", 'both | {"stride": (1, 1)}')),
+    "dilation forgotten": (BOTH, BOTH.replace("both", 'both | {"dilation": (1, 1)}')),
+    "padding forgotten": (
+        BOTH,
+        BOTH.replace("both", 'both | {"padding": ((0, 0), (0, 0))}'),
+    ),
+    "odd zero first": (
+        BOTH,
+        BOTH.replace("both", 'both | {"padding": ((0, 0), both["padding"][1][::-1])}'),
+    ),
+}
+MISTAKES["fast.conv1d"] = {
+    "kernel turned": ("weight[:, :, None]", "weight[:, :, None, ::-1]"),
+    "channels turned": ("weight[:, :, None]", "weight[:, ::-1, None]"),
+    "bias forgotten": ("bias, g)\n    return", "None, g)\n    return"),
+    "signals turned": ("x[..., None, :]", "x[..., None, ::-1]"),
+    "result turned": ("rows)[..., 0, :]", "rows)[..., 0, ::-1]"),
+    "x used up": ("    return un", "    x[...] = 0\n    return un"),
+    "float64": ("planes(rows)", "planes(rows.astype(float))"),
+    **as_it_lies("x", "rows = x["),
+    **as_it_lies("weight", "weight[:, :, None]"),
+}
+MISTAKES["fast.conv1d_backward"] = {
+    "kernel turned": ("weight[:, :, None]", "weight[:, :, None, ::-1]"),
+    "dx turned": ("rows)[..., 0, :]", "rows)[..., 0, ::-1]"),
+    "dweight turned": ("dweight[:, :, 0]", "dweight[:, :, 0, ::-1]"),
+    "dbias forgotten": ("0], dbias", "0], 0 * dbias"),
+    "dx never": ("if input_gradient:", "if False:"),
+    "dx unasked": ("if input_gradient:", "if True:"),
+    "dx in float64": (
+        "input_gradients(upstream, ",
+        "input_gradients(upstream.astype(float), ",
+    ),
+    "dy used up": ("    return dx", "    dy[...] = 0\n    return dx"),
+    **as_it_lies("x", "= x[..., None, :], "),
+    **as_it_lies("weight", "weight[:, :, None]"),
+    **as_it_lies("dy", "dy[..., None, :]"),
+}
+EVERY = "in np.ndindex(*g.kernel)"
+MISTAKES["fast.window_places"] = {
+    "last place first": (EVERY, "in list(np.ndindex(*g.kernel))[::-1]"),
+    "columns before rows": [
+        (EVERY, "in np.ndindex(*g.kernel[::-1])"),
+        ("zip(place,", "zip(place[::-1],"),
+    ],
+    "last place dropped": (EVERY, "in list(np.ndindex(*g.kernel))[:-1]"),
+    "kernel swapped": (EVERY, "in np.ndindex(*g.kernel[::-1])"),
+    "axes swapped": ("axes(g), g.output", "axes(g)[::-1], g.output"),
+    "outputs swapped": ("g.output, strict", "g.output[::-1], strict"),
+    "dilation forgotten": ("axes(g)", "[a._replace(dilation=1) for a in axes(g)]"),
+    "dilation one more": (
+        "axes(g)",
+        "[a._replace(dilation=a.dilation + 1) for a in axes(g)]",
+    ),
+    "margin forgotten": ("axes(g)", "[a._replace(before=0) for a in axes(g)]"),
+    "one stride for both": (
+        "axes(g)",
+        "[a._replace(stride=g.stride[0]) for a in axes(g)]",
+    ),
+    "last row dropped": (
+        "slice(0, o))",
+        "slice(0, max(o - (o == g.output[0]), 1)))",
+    ),
+}
+LARGER = "np.maximum(y[to], numbers, out=y[to])"
+MISTAKES["fast.maxima"] = {
+    "zeros in the margin": ("y[...] = -np.inf", "y[...] = 0"),
+    "the least float in the margin": (
+        "y[...] = -np.inf",
+        "y[...] = np.finfo(y.dtype).min",
+    ),
+    "margin not cleared": ("y[...] = -np.inf", "pass"),
+    "index not cleared": ("index[...] = 0", "pass"),
+    "first place forgotten": ("y[to] = numbers", "y[to] = -np.inf"),
+    "ties to the last": ("np.greater(", "np.greater_equal("),
+    "NaN ignored": (LARGER, LARGER.replace("maximum", "fmax")),
+    "NaN's place forgotten": ("math.isnan(", "0 * math.isnan("),
+    "the last NaN wins": (
+        "reversed(list(enumerate(places))):\n            index[to][np.isnan",
+        "enumerate(places):\n            index[to][np.isnan",
+    ),
+    "the last minus infinity wins": (
+        "reversed(list(enumerate(places))):\n            index[to][(",
+        "enumerate(places):\n            index[to][(",
+    ),
+    "minus infinity to the margin": ("(y == -np.inf).any()", "False"),
+    "every minus infinity's place": (" & (y[to] == -np.inf)", ""),
+    "every NaN's place": ("[np.isnan(numbers)] = k", "[np.isnan(y[to])] = k"),
+    "a sum": (LARGER, LARGER.replace("maximum", "add")),
+    "the least": (LARGER, LARGER.replace("maximum", "minimum")),
+    "rectify ignored": ("    if rectify:\n", "    if False:\n"),
+    "always rectified": ("    if rectify:\n", "    if True:\n"),
+    "index of a negative maximum kept": ("if rectify and index", "if 0 and index"),
+    "index of zero kept": ("np.less_equal(y, 0)", "np.less(y, 0)"),
+    "index of the last place instead": (
+        "index.dtype.type(len(places))",
+        "index.dtype.type(len(places) - 1)",
+    ),
+}
+MISTAKES["fast.is_finite"] = {
+    "infinity counted": ("math.isfinite(array.sum())", "not math.isnan(array.sum())"),
+    "NaN counted": ("math.isfinite(array.sum())", "not math.isinf(array.sum())"),
+    "the other way round": ("return math", "return not math"),
+    "the first number alone": ("array.sum()", "array.ravel()[:1].sum()"),
+    "overflow an error": ('over="ignore", ', ""),
+    "infinities an error": (', invalid="ignore"', ""),
+}
+MISTAKES["fast.hand_back"] = {
+    "overlaps assigned": ("gradient += dy[to] * won", "gradient[...] = dy[to] * won"),
+    "added where it is written": (
+        "np.multiply(dy[to], won, out=gradient)",
+        "gradient += dy[to] * won",
+    ),
+    "once negated": ("elif once:", "elif not once:"),
+    "once of what is no number ignored": (
+        "given if once else gradient + given",
+        "gradient + given",
+    ),
+    "overlaps of what is no number assigned": (
+        "given if once else gradient + given",
+        "given",
+    ),
+    "NaN spread": ("if not finite:", "if False:"),
+    "to all later places": ("index[to] == k", "index[to] <= k"),
+    "to the next place": ("index[to] == k", "index[to] + 1 == k"),
+    "to every place": ("index[to] == k", "index[to] >= 0"),
+    "last place left out": (
+        "in enumerate(places)",
+        "in list(enumerate(places))[: len(dy) - 1]",
+    ),
+}
+MISTAKES["fast.pool_max"] = {
+    "rectify forgotten": ("part, rectify)", "part)"),
+    "an index unasked": ("if with_index else None", "if True else None"),
+    "first channels left out": (
+        "pieces(channels, channels, images.size * 4e-10)",
+        "pieces(channels, channels, images.size * 4e-10)[1:]",
+    ),
+    "channels turned": ("g, images[:, c])", "g, images[:, ::-1][:, c])"),
+    "images turned": ("g, images[:, c])", "g, images[:, c, :, ::-1])"),
+    "rows and columns swapped": (
+        "(g.output[0], channels, g.output[1], n)",
+        "(g.output[1], channels, g.output[0], n)",
+    ),
+    "float64": ("n), x.dtype)", "n), np.float64)"),
+    "x used up": ("    return y, index", "    x[...] = 0\n    return y, index"),
+    **as_it_lies("x", "planes(x)"),
+}
+ONCE = "once = g.stride == g.kernel and g.dilation == (1, 1)"
+MISTAKES["fast.unpool_max"] = {
+    "once where windows overlap": (ONCE, "once = True"),
+    "once in spite of dilation": (ONCE, "once = g.stride == g.kernel"),
+    "once by the height": (ONCE, "once = g.stride[0] == g.kernel[0]"),
+    "not cleared": ("        dx[...] = 0\n", "        pass\n"),
+    "remainder not cleared": (" and all(o * k == n for o, k, n in tiles)", ""),
+    "remainder of the width not cleared": ("in tiles)", "in list(tiles)[:1])"),
+    "remainder of the height not cleared": ("in tiles)", "in list(tiles)[1:])"),
+    "margin forgotten": (" and g.padding == (0, 0)", ""),
+    "cleared where windows are tiles": ("if not tiled:", "if tiled:"),
+    "cleared to one": ("dx[...] = 0", "dx[...] = 1"),
+    "first channels left out": (
+        "pieces(channels, channels, dx.size * 4e-10)",
+        "pieces(channels, channels, dx.size * 4e-10)[1:]",
+    ),
+    "channels turned": (
+        "hand_back(upstream[:, c]",
+        "hand_back(upstream[:, ::-1][:, c]",
+    ),
+    "batch axis kept": ("unplanes(dx, dy)", "unplanes(dx, dx)"),
+    "height and width swapped": (
+        "(height, width) = planes(dy), size",
+        "(width, height) = planes(dy), size",
+    ),
+    "float64": ("n), dy.dtype)", "n), np.float64)"),
+    "dy used up": ("    return un", "    dy[...] = 0\n    return un"),
+    **as_it_lies("dy", "planes(dy)"),
+}
+GIVEN = "kernel_size, stride, padding, dilation, ceil_mode)\n    "
+GIVENS = {
+    "ceil_mode forgotten": (GIVEN, GIVEN.replace("ceil_mode", "False")),
+    "dilation forgotten": (GIVEN, GIVEN.replace("dilation", "1")),
+    "padding forgotten": (GIVEN, GIVEN.replace("padding", "0")),
+    "stride forgotten": (GIVEN, GIVEN.replace("stride", "None")),
+    "strides swapped": (
+        GIVEN,
+        GIVEN.replace("stride", "stride if np.ndim(stride) < 1 else stride[::-1]"),
+    ),
+}
+POOLED = "unplanes(pool_max(x, g, with_index=False)[0], x)"
+MISTAKES["fast.max_pool2d"] = {
+    **GIVENS,
+    "rectified": ("with_index=False", "with_index=False, rectify=True"),
+    "batch axis kept": (POOLED, POOLED[:-1] + " if x.ndim == 4 else x[None])"),
+    "largest magnitude": (POOLED, f"abs({POOLED})"),
+    "float64": (POOLED, f"{POOLED}.astype(np.float64)"),
+    "x used up": (
+        f"    return {POOLED}",
+        f"    y = {POOLED}\n    x[...] = 0\n    return y",
+    ),
+    **as_it_lies("x", "(x, g, w"),
+}
+TAKEN_BACK = "unpool_max(dy, pool_max(x, g)[1], g, x.shape[-2:])"
+MISTAKES["fast.max_pool2d_backward"] = {
+    "rectified": ("pool_max(x, g)", "pool_max(x, g, rectify=True)"),
+    "the least wins": ("pool_max(x, g)", "pool_max(-x, g)"),
+    "height and width swapped": ("x.shape[-2:])", "x.shape[:-3:-1])"),
+    "to the first place": ("pool_max(x, g)[1]", "0 * pool_max(x, g)[1]"),
+    "a mean over the batch": (TAKEN_BACK, f"{TAKEN_BACK} / len(x)"),
+    "dx written into x": (
+        f"    return {TAKEN_BACK}",
+        f"    x[...] = {TAKEN_BACK}\n    return x",
+    ),
+    **as_it_lies("x", "(x, g)[1]"),
+    **as_it_lies("dy", "unpool_max(dy"),
+}
+DIVIDED = "window_counts(x.shape[-2:], g, count_include_pad)[:, None, :, None]"
+PIXEL_COUNTS = {
+    "divided by the pixels inside": ("g, count_include_pad)", "g, False)"),
+    "divided by the margin too": ("g, count_include_pad)", "g, True)"),
+    "count_include_pad negated": ("g, count_include_pad)", "g, not count_include_pad)"),
+    "divided by the whole window": (DIVIDED, "y.dtype.type(math.prod(g.kernel))"),
+    "not divided": (DIVIDED, "1"),
+    "counts transposed": (
+        DIVIDED,
+        DIVIDED.replace(")[:", ").T.reshape(g.output)[:"),
+    ),
+    "counts turned": (DIVIDED, DIVIDED.replace(")[:", ")[::-1, ::-1][:")),
+}
+MISTAKES["fast.avg_pool2d"] = {
+    **PIXEL_COUNTS,
+    "the last place alone": ("y[to] += numbers", "y[to] = numbers"),
+    "begun at one": ("np.zeros(", "np.ones("),
+    "stride forgotten": (
+        "kernel_size, stride, padding, 1",
+        "kernel_size, None, padding, 1",
+    ),
+    "batch axis kept": ("unplanes(y, x)", "unplanes(y, y)"),
+    "float64": ("shape[3]), x.dtype)", "shape[3]))"),
+    "NaN ignored": ("+= numbers", "+= np.nan_to_num(numbers)"),
+    "x used up": ("    return un", "    x[...] = 0\n    return un"),
+    **as_it_lies("x", "planes(x)"),
+}
+MISTAKES["fast.avg_pool2d_backward"] = {
+    **PIXEL_COUNTS
+    | {
+        "divided by the whole window": (
+            "counts.astype(dy.dtype)",
+            "dy.dtype.type(math.prod(g.kernel))",
+        ),
+        "not divided": (" / counts.astype(dy.dtype)", ""),
+    },
+    "overlaps assigned": ("numbers += shares[to]", "numbers[...] = shares[to]"),
+    "begun at one": ("np.zeros(", "np.ones("),
+    "only to the first pixel": (
+        "in window_places(g, dx)",
+        "in [next(window_places(g, dx))]",
+    ),
+    "batch axis kept": ("unplanes(dx, x)", "unplanes(dx, dx)"),
+    "float64": ("shape[3]), dy.dtype", "shape[3]), np.float64"),
+    "dx written into x": (
+        "    return un",
+        "    x[...] = unplanes(dx, x)\n    return un",
+    ),
+    "dy used up": ("    return un", "    dy[...] = 0\n    return un"),
+    **as_it_lies("dy", "planes(dy)"),
+}
+
+MISTAKES["threads.machine_threads"] = {
+    "the system's limit ignored": ("len(mine(0)) if mine", "0 if mine"),
+    "one core left out": ("len(mine(0))", "len(mine(0)) - 1"),
+    "the variable ignored": ("if asked.isdecimal()", "if False"),
+    "the variable over the cores": ("min(cores, int(asked))", "int(asked)"),
+    "the larger of both": ("min(cores, int(asked))", "max(cores, int(asked))"),
+    "no threads at all": (" and int(asked)", ""),
+    "threads in a browser": ('"emscripten"', '"wasm"'),
+}
+MISTAKES["threads.Products"] = {
+    "not held": ("library.set_num_threads(1)", "pass"),
+    "held at two": ("library.set_num_threads(1)", "library.set_num_threads(2)"),
+    "held again within": ("if self.inside[me] == 1 else ()", ""),
+    "never let go": ("library.set_num_threads(count)", "pass"),
+    "let go one too few": ("set_num_threads(count)", "set_num_threads(count - 1 or 1)"),
+    "the first library's count for all": (
+        "library.set_num_threads(count)",
+        "library.set_num_threads(self.before[0][1])",
+    ),
+    "the first library alone": ("_ in self.before if", "_ in self.before[:1] if"),
+    "let go within": ("if not self.inside[me]:", "if True:"),
+    "counts read again within": ("if not self.inside:", "if True:"),
+    "nobody leaves": ("self.inside[me] -= 1", "pass"),
+    "nobody enters": ("self.inside[me] += 1", "pass"),
+    "looked for every time": ("if self.libraries is None:", "if True:"),
+}
+MISTAKES["threads.stay_on"] = {
+    "one core only": ("cores)", "{min(cores)})"),
+    "anywhere": ("os.sched_setaffinity(0, cores)", "pass"),
+}
+MISTAKES["threads.Crew"] = {
+    "started every time": ("if not self.started:", "if True:"),
+    "one thread too many": ("(None,) * (self.count - 1)", "(None,) * self.count"),
+    "one thread stays": (
+        "for _ in range(self.count - 1):",
+        "for _ in range(self.count - 2):",
+    ),
+    "stays busy": (
+        "            self.send_home()\n        self.busy.release()",
+        "            self.send_home()",
+    ),
+    "nobody is let go": ("self.leaving = True", "pass"),
+    "cores taken from the caller for good": (
+        "        if self.cores:\n            stay_on(self.mine)\n",
+        "",
+    ),
+    "the caller keeps to the others' cores": (
+        "self.mine - self.cores or self.mine",
+        "self.cores",
+    ),
+    "the caller shares the others' cores": (
+        "self.mine - self.cores or self.mine",
+        "self.mine",
+    ),
+    "the caller's first core taken": (
+        "mine[1 : self.count] if",
+        "mine[: self.count - 1] if",
+    ),
+    "all threads on one core": ("stay_on({core})", "stay_on({1})"),
+    "on no core of its own": ("if core is not None:", "if False:"),
+}
+MISTAKES["threads.start_over"] = {
+    "nothing forgotten": ('STATE["crew"] = Crew(STATE["crew"].count)', "pass"),
+    "one thread fewer": ('STATE["crew"].count)', 'STATE["crew"].count - 1)'),
+    "back to the beginning": ('(STATE["crew"].count)', "(machine_threads())"),
+    "users of the parent's counted": (
+        "threading.Lock(), Counter()",
+        "threading.Lock(), PRODUCTS.inside",
+    ),
+    "the parent's lock kept": ("PRODUCTS.lock, PRODUCTS", "_, PRODUCTS"),
+}
+MISTAKES["threads.get_num_threads"] = {
+    "besides the caller's own": ('crew"].count', 'crew"].count - 1'),
+    "the machine's": ('STATE["crew"].count', "machine_threads()"),
+}
+MISTAKES["threads.set_num_threads"] = {
+    "nothing set": ('STATE["crew"] = Crew(count)', "pass"),
+    "the old threads stay": ('    STATE["crew"].dismiss()\n', ""),
+    "no more than the machine's": ("Crew(count)", "Crew(min(count, 1))"),
+    "zero taken": ('"count", 1)', '"count", 1, least=0)'),
+}
+MISTAKES["threads.in_parallel"] = {
+    "first job left out": ("list(jobs), STATE", "list(jobs)[1:], STATE"),
+    "last job left out": ("list(jobs), STATE", "list(jobs)[:-1], STATE"),
+    "every thread does all": [
+        ("job = next(left, left)", "job = next(mine, left)"),
+        (
+            "        def work():\n",
+            "        def work():\n            mine = iter(jobs)\n",
+        ),
+    ],
+    "one helper too few": ("len(jobs)) - 1 if", "len(jobs)) - 2 if"),
+    "on this thread alone": ("if helpers < 1 or", "if True or"),
+    "short work shared out": ("if seconds > SHORT else 0", ""),
+    "long work not shared out": ("seconds > SHORT", "seconds < SHORT"),
+    "errors forgotten": ("        raise error\n", "        pass\n"),
+    "errors of helpers forgotten": ("finished.put(error)", "finished.put(None)"),
+    "doesn't wait": (
+        "errors = [finished.get() for _ in range(helpers)]",
+        "errors = []",
+    ),
+    "products not held": ("with PRODUCTS:", "if True:"),
+}
+MISTAKES["threads.pieces"] = {
+    "rounded down": ("-(-total // max(1, most))", "max(1, total // max(1, most))"),
+    "last piece left out": ("range(count + 1)", "range(count)"),
+    "last number left out": ("total * k //", "(total - 1) * k //"),
+    "begun at one": ("slice(a, b)", "slice(a + 1, b)"),
+    "overlapping": ("slice(a, b)", "slice(a, b + 1)"),
+    "uneven": ("total * k // max(1, count)", "min(total, max(1, most) * k)"),
+    "threads forgotten": ("if seconds > SHORT:", "if False:"),
+    "short work cut": ("if seconds > SHORT:", "if True:"),
+    "one for each thread, however long": (
+        "max(count, min(get_num_threads(), total))",
+        "min(get_num_threads(), total)",
+    ),
+    "empty pieces": ("min(get_num_threads(), total)", "get_num_threads()"),
+    "one of nothing": ("range(count + 1)", "range((count or 1) + 1)"),
+}
+MISTAKES["threads.product"] = {
+    "first rows left out": ("* b.shape[1])\n", "* b.shape[1])[1:]\n"),
+    "last rows left out": ("* b.shape[1])\n", "* b.shape[1])[:-1]\n"),
+    "the first rows for all": (
+        "np.matmul(a[r], b",
+        "np.matmul(a[: r.stop - r.start], b",
+    ),
+    "b turned": ("a[r], b,", "a[r], b[::-1],"),
+    "a's dtype": ("np.result_type(a, b)", "a.dtype"),
+    "float64": ("np.result_type(a, b)", "np.float64"),
+    "in one piece": ("seconds=2e-11 * a.size * b.shape[1]", "seconds=0"),
+}
+MISTAKES["threads.Buffers"] = {
+    "memory in use": ("if fits and ", "if fits or "),
+    "in use or not": (
+        "if fits and sys.getrefcount(self.kept[k]) == self.unused",
+        "if fits",
+    ),
+    "never used again": ("if fits and ", "if False and "),
+    "much too large": ("<= size + size // 4", ""),
+    "nothing kept": (
+        "        return self.kept[-1]",
+        "        return self.kept.pop()",
+    ),
+    "all kept": ("self.forget(KEEP - size)", "pass"),
+    "one more than may be kept": ("self.forget(KEEP - size)", "self.forget(KEEP)"),
+    "forgets what is in use": (
+        "if sys.getrefcount(self.kept[k]) == self.unused:\n                total",
+        "if True:\n                total",
+    ),
+    "forgets all that is unused": ("while total > limit and k", "while k"),
+    "newest first": ("self.kept.pop(k)", "self.kept.pop()"),
+}
+MISTAKES["threads.empty"] = {
+    "small arrays too": ("LEAST <= size", "0 <= size"),
+    "too large ones too": (" <= KEEP", ""),
+    "large arrays never": ("not LEAST <= size <= KEEP", "size >= 0"),
+    "another dtype": ("return np.empty(shape, dtype)", "return np.empty(shape)"),
+    "columns first": (".reshape(shape)", ".reshape(shape[::-1]).T"),
+}
+
 
 # The network: from layers to models.
 
@@ -1241,6 +2098,12 @@ class Mistake:
         """Return the modules whose tests should notice."""
         also = ALSO_SEEN_BY.get(self.function)
         return {self.module, also} if also else {self.module}
+
+    def is_seen_by(self, item):
+        """Return whether a test is one of those, by its file or, in this one, name."""
+        if item.path.name == HERE.name:
+            return any(item.name.startswith(f"test_{m}_") for m in self.tested_with)
+        return item.path.name in {f"test_{m}.py" for m in self.tested_with}
 
     def text(self, source):
         """Return the function's text with the mistake in it.
@@ -1347,8 +2210,7 @@ class Trial:
         self.failures, self.passed = [], 0
         try:
             mistake.make()
-            names = [f"test_{module}.py" for module in mistake.tested_with]
-            items = [item for item in session.items if item.path.name in names]
+            items = [item for item in session.items if mistake.is_seen_by(item)]
             items.sort(key=lambda item: self.promise(item, mistake), reverse=True)
             for item, following in zip(items, [*items[1:], None], strict=True):
                 hook = item.ihook.pytest_runtest_protocol
@@ -1362,9 +2224,10 @@ class Trial:
         return self.failures[-1][0] if self.failures else ""
 
     def promise(self, item, mistake):
-        """Return how likely a test notices, from what it noticed before."""
+        """Return how likely a test notices, from what it noticed, or from its name."""
         functions = self.noticed.get(item.name, ())
-        return bool(functions) + (mistake.function in functions)
+        named = mistake.function.split(".")[1] in item.name
+        return bool(functions) + (mistake.function in functions), named
 
     def pytest_runtest_logreport(self, report):
         """Count the tests that pass."""
@@ -1409,6 +2272,13 @@ class NoPyTorch:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+def arguments_for(module):
+    """Return, as pytest's arguments, the tests that should notice what is wrong."""
+    own = [] if module in CHECKED_HERE else [f"tests/test_{module}.py"]
+    checks = [name for name in globals() if name.startswith(f"test_{module}_")]
+    return own + [f"tests/{HERE.name}::{check}" for check in checks]
+
+
 def try_mistakes(mistakes, sender, output):
     """Try some mistakes in this process, which is only there for that."""
     with open(output, "w", encoding="utf-8") as file:
@@ -1426,7 +2296,7 @@ def try_mistakes(mistakes, sender, output):
     modules = sorted({m for mistake in mistakes for m in mistake.tested_with})
     pytest.main(
         [
-            *(f"tests/test_{module}.py" for module in modules),
+            *(test for module in modules for test in arguments_for(module)),
             "--quiet",
             "--capture=no",
             "--assert=plain",
@@ -1573,8 +2443,1064 @@ def test_every_function_has_mistakes():
     written = set()
     for module in MODULES:
         source = (ROOT / "cnnbook" / f"{module}.py").read_text(encoding="utf-8")
-        names = re.findall(r"^def (\w+)", source, re.MULTILINE)
+        names = re.findall(r"^(?:def|class) (\w+)", source, re.MULTILINE)
         written |= {f"{module}.{name}" for name in names}
     checks = {"shapes.as_sizes", "convolution.check_pixels", "backprop.check_upstream"}
-    exempt = checks | {"shapes.parameter_count"}
+    records = {"convolution.Geometry", "pooling.PoolGeometry", "fast.Axis"}
+    exempt = checks | records | {"shapes.parameter_count"}
     assert set(MISTAKES) - set(NETWORK) == written - exempt
+
+
+# What the fast kernels, the threads and the layers on them must do. These are ordinary
+# tests too: they know of no mistake.
+
+FILTERS = {
+    "square": oracle_cases.Convolution((3, 4, 5, 5), (4, 2, 3, 3), groups=2),
+    "wide margin": oracle_cases.Convolution((2, 2, 3, 4), (5, 2, 2, 3), 1, (4, 5)),
+    "wide margin, everything": oracle_cases.Convolution(
+        (2, 4, 4, 5), (4, 2, 3, 2), (3, 2), (5, 4), (1, 2), 2
+    ),
+    "phases": oracle_cases.Convolution(
+        (2, 2, 9, 11), (2, 2, 4, 4), (2, 3), (3, 1), (3, 2)
+    ),
+    "phases alike": oracle_cases.Convolution(
+        (2, 2, 9, 10), (3, 2, 4, 3), (4, 2), (1, 1), (2, 2)
+    ),
+    "phases without taps": oracle_cases.Convolution(
+        (1, 2, 9, 11), (3, 2, 2, 2), (5, 6), 1
+    ),
+    "remainder": oracle_cases.Convolution((2, 2, 10, 11), (3, 2, 3, 2), (3, 4), (1, 0)),
+    "many filters": oracle_cases.Convolution((2, 2, 5, 6), (7, 2, 3, 2), 1, (1, 0)),
+    "many channels": oracle_cases.Convolution((2, 8, 5, 6), (2, 8, 2, 3), 1, (0, 1)),
+    "float32": oracle_cases.Convolution(
+        (3, 6, 7, 6), (6, 2, 3, 3), 2, 1, groups=3, dtype="float32"
+    ),
+}
+LINES_OF = {
+    "wide margin": oracle_cases.Convolution((2, 4, 3), (6, 2, 3), 2, 5, 2, 2),
+    "phases": oracle_cases.Convolution((2, 2, 14), (3, 2, 4), 3, 2, 2),
+}
+WINDOWED = {
+    "tiles": oracle_cases.Pooling((2, 3, 6, 9), (2, 3)),
+    "tiles with a margin": oracle_cases.Pooling((2, 3, 6, 6), 3, None, 1),
+    "tiles and a last row": oracle_cases.Pooling((2, 3, 7, 6), (3, 2)),
+    "tiles and a last column": oracle_cases.Pooling((2, 3, 6, 7), (3, 2)),
+    "tiles, dilated": oracle_cases.Pooling((1, 2, 8, 8), 2, 2, 0, 2),
+    "tiles of one height": oracle_cases.Pooling((1, 2, 6, 7), (2, 3), (2, 1)),
+    "ties": oracle_cases.Pooling((2, 3, 7, 8), 3, (1, 2), 1, values="ties"),
+    "negative": oracle_cases.Pooling((2, 2, 5, 7), (3, 2), 1, 1, values="negative"),
+    "ceil": oracle_cases.Pooling((1, 2, 7, 8), 3, (2, 3), 1, 2, True),
+    "many places": oracle_cases.Pooling((1, 1, 17, 18), 16, 1, 2),
+    "float32": oracle_cases.Pooling((2, 3, 6, 5), 2, values="ties", dtype="float32"),
+}
+# How the work is cut: bytes at once, threads, whether to lower (None: as it chooses).
+CUT = {
+    "pieces, lowered": (1, 3, True),
+    "pieces, spread": (1, 2, False),
+    "some": (1500, 2, None),
+    "whole": (2**24, 1, None),
+}
+
+
+def poisoned(shape, dtype):
+    """Return an array of NaN, or of the largest whole number: memory in use before."""
+    worst = np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    return np.full(shape, worst, dtype)
+
+
+@pytest.fixture
+def crew():
+    """Set the number of threads back in the end."""
+    before = threads.STATE["crew"].count
+    yield
+    if threads.STATE["crew"].count != before:
+        threads.set_num_threads(before)
+
+
+@pytest.fixture(params=CUT)
+def cut(request, monkeypatch, crew):
+    """Cut the work in some way, on memory that holds no zeros."""
+    limit, count, lowered = CUT[request.param]
+    monkeypatch.setattr(fast, "empty", poisoned)
+    monkeypatch.setattr(fast, "LOWERED", limit)
+    threads.set_num_threads(count)
+    if count > 1:
+        monkeypatch.setattr(threads, "SHORT", -1)
+    if lowered is not None:
+        monkeypatch.setattr(fast, "gathers", lambda weight, g: lowered)
+
+
+def results_of(module, operation, case):
+    """Return what a module makes of a case, as it is recorded of PyTorch."""
+    forward, backward = (getattr(module, operation + end) for end in ("", "_backward"))
+    if operation.startswith("conv"):
+        given, options = case.inputs(), case.options
+        names = ["dx", "dweight", "dbias"]
+    else:
+        given, names = (case.inputs(),), ["dx"]
+        average = operation == "avg_pool2d"
+        options = case.avg_options if average else case.max_options
+    y = forward(*given, **options)
+    dy = oracle_cases.upstream(y.shape, case.seed, case.dtype)
+    gradients = backward(dy, *given[:2], **options)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    found = dict(zip(("x", "weight", "bias"), given, strict=False))
+    found = {name: array for name, array in found.items() if array is not None}
+    return found | {"y": y, "dy": dy} | dict(zip(names, gradients, strict=True))
+
+
+def assert_case(operation, case, expected):
+    """Compare one of the fast operations, forward and backward."""
+    forward = getattr(fast, operation)
+    backward = getattr(fast, f"{operation}_backward")
+    if operation.startswith("conv"):
+        oracle_cases.assert_convolution(forward, case, expected)
+        oracle_cases.assert_convolution_backward(backward, case, expected)
+        arrays = [expected[name] for name in ("dy", "x", "weight")]
+        dx, *others = backward(*arrays, **case.options, input_gradient=False)
+        assert dx is None
+        oracle_cases.assert_same(others[0], expected["dweight"])
+        return
+    options = case.avg_options if operation == "avg_pool2d" else case.max_options
+    oracle_cases.assert_pooling(forward, options, expected)
+    oracle_cases.assert_pooling_backward(backward, options, expected)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_fast_conv2d_equals_lowering(name, cut):
+    """Odd remainders, margins wider than the kernel, strides with many phases."""
+    case = FILTERS[name]
+    assert_case("conv2d", case, results_of(lowering, "conv2d", case))
+
+
+@pytest.mark.parametrize("name", LINES_OF)
+def test_fast_conv1d_equals_lowering(name, cut):
+    """The same for signals."""
+    case = LINES_OF[name]
+    assert_case("conv1d", case, results_of(lowering, "conv1d", case))
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [("max_pool2d", name) for name in WINDOWED]
+    + [("avg_pool2d", n) for n, case in WINDOWED.items() if case.dilation == 1],
+)
+def test_fast_pooling_equals_lowering(operation, name, cut):
+    """Windows side by side, overlapping and dilated; ties, among them of zeros."""
+    case = WINDOWED[name]
+    assert_case(operation, case, results_of(lowering, operation, case))
+
+
+@pytest.mark.parametrize("count", [True, False])
+def test_fast_avg_pool2d_counts_as_lowering_does(count):
+    """With the margin and without, which is another number in every corner."""
+    x = np.random.default_rng(3).standard_normal((2, 3, 6, 8))
+    options = {"kernel_size": (3, 4), "stride": (2, 3), "padding": (1, 2)}
+    options |= {"ceil_mode": True, "count_include_pad": count}
+    y = lowering.avg_pool2d(x, **options)
+    dy = oracle_cases.upstream(y.shape, 4)
+    oracle_cases.assert_same(fast.avg_pool2d(x, **options), y)
+    dx = lowering.avg_pool2d_backward(dy, x, **options)
+    oracle_cases.assert_same(fast.avg_pool2d_backward(dy, x, **options), dx)
+
+
+OPERATIONS = {"conv2d": "everything", "conv1d": "everything", "max_pool2d": "padding"}
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "avg_pool2d"])
+def test_fast_takes_any_layout(operation):
+    """Strides in memory change no result and no input, forward or backward."""
+    name = OPERATIONS.get(operation, "padding")
+    case = oracle_cases.NAMED[operation][name]
+    expected = oracle_cases.recorded(operation, name)
+    forward, backward = (getattr(fast, operation + end) for end in ("", "_backward"))
+    convolves = operation.startswith("conv")
+    names = ["x", "weight", "bias"] if convolves else ["x"]
+    options = case.options if convolves else case.window
+    given = [expected[name] for name in names]
+    oracle_cases.assert_any_layout(lambda *a: forward(*a, **options), *given)
+    oracle_cases.assert_any_layout(
+        lambda *a: backward(*a, **options), expected["dy"], *given[:2]
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["tiles", "ties", "ceil", "tiles with a margin"])
+def test_fast_hand_back_of_what_is_no_number(name, value):
+    """One NaN or infinity in dy stays where it belongs."""
+    case = WINDOWED[name]
+    x, options = case.inputs(), case.max_options
+    dy = oracle_cases.upstream(lowering.max_pool2d(x, **options).shape, 5)
+    dy[0, 1, 1, 1] = dy[0, 1, 1, 0] = value
+    dx = lowering.max_pool2d_backward(dy, x, **options)
+    oracle_cases.assert_same(fast.max_pool2d_backward(dy, x, **options), dx)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("seed", range(3))
+def test_fast_maxima_of_several_nans_equal_lowering(seed, value):
+    """The first NaN of a window wins; the first pixel, if all are minus infinity."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((2, 2, 6, 7))
+    x[rng.random(x.shape) < 0.4] = value
+    x[0, 0, :3], x[1, 1, :, 4:] = value, value
+    y = lowering.max_pool2d(x, 3, 2, 1)
+    dy = oracle_cases.upstream(y.shape, seed)
+    oracle_cases.assert_same(fast.max_pool2d(x, 3, 2, 1), y)
+    dx = lowering.max_pool2d_backward(dy, x, 3, 2, 1)
+    oracle_cases.assert_same(fast.max_pool2d_backward(dy, x, 3, 2, 1), dx)
+
+
+@pytest.mark.filterwarnings("error")
+def test_fast_is_finite():
+    """One number that isn't is enough; so may be a sum that is too large."""
+    for dtype in (np.float32, np.float64):
+        array = np.arange(6, dtype=dtype).reshape(2, 3)
+        assert fast.is_finite(array)
+        assert fast.is_finite(array[:, :0])
+        for bad in ([np.nan], [np.inf], [-np.inf], [np.inf, -np.inf]):
+            spoiled = array.copy()
+            spoiled.flat[3 : 3 + len(bad)] = bad
+            assert not fast.is_finite(spoiled)
+        assert not fast.is_finite(np.full(4, np.finfo(dtype).max))
+
+
+@pytest.mark.parametrize("name", ["tiles", "ties", "negative", "ceil", "float32"])
+def test_fast_pool_max_rectifies_maxima(name, cut):
+    """It is max(x, 0) with pooling behind it, in one: maxima, places, gradients."""
+    case = WINDOWED[name]
+    x, options = case.inputs(), case.max_options
+    g = pooling.pool_geometry(x, **options)
+    with oracle_cases.Untouched(x):
+        y, index = fast.pool_max(x, g, True, rectify=True)
+    rectified = np.maximum(x, x.dtype.type(0))
+    expected = lowering.max_pool2d(rectified, **options)
+    oracle_cases.assert_same(fast.unplanes(y, x), expected, tolerance=0)
+    dy = oracle_cases.upstream(expected.shape, 6, x.dtype)
+    dx = lowering.max_pool2d_backward(dy, rectified, **options) * (x > 0)
+    oracle_cases.assert_same(fast.unpool_max(dy, index, g, x.shape[-2:]), dx)
+    places = len(list(np.ndindex(*g.kernel)))
+    np.testing.assert_array_equal(index == places, y <= 0)
+    assert fast.pool_max(x, g, with_index=False)[1] is None
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (2, 4, 5), (1, 2, 4, 5)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fast_planes_and_back(shape, dtype):
+    """Rows, channels, columns, images; a view, where they lie like that."""
+    x = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    array = fast.planes(x)
+    assert array.flags.c_contiguous
+    assert array.dtype == dtype
+    images = x.reshape(-1, *shape[-3:])
+    assert array.shape == tuple(images.shape[k] for k in (2, 1, 3, 0))
+    for h, c, w, n in np.ndindex(*array.shape):
+        assert array[h, c, w, n] == images[n, c, h, w]
+    again = fast.unplanes(array, x)
+    np.testing.assert_array_equal(again, x, strict=True)
+    assert np.shares_memory(again, array)
+    assert np.shares_memory(fast.planes(again), array)
+
+
+def test_fast_axes_of_geometries():
+    """Of a convolution, with margins for both sides, and of a pooling."""
+    x, weight = np.ones((1, 2, 9, 8)), np.ones((2, 2, 3, 4))
+    g = convolution.conv_geometry(x, weight, None, (2, 3), (1, 2), (2, 1), 1, 2)
+    assert fast.axes(g) == ((2, 1, 2), (3, 2, 1))
+    g = convolution.conv_geometry(x, weight, None, 1, "same", (1, 3), 1, 2)
+    assert fast.axes(g) == ((1, 1, 1), (1, 4, 3))
+    g = convolution.conv_geometry(x, weight[..., :2], None, 1, "same", (1, 3), 1, 2)
+    assert fast.axes(g) == ((1, 1, 1), (1, 1, 3))
+    g = pooling.pool_geometry(x, (3, 4), (3, 2), (1, 2), (2, 1), False)
+    assert fast.axes(g) == ((3, 1, 2), (2, 2, 1))
+
+
+def test_fast_geometry_is_looked_up(monkeypatch):
+    """One for each rule, shapes and options; not too many are kept."""
+    monkeypatch.setattr(fast, "GEOMETRIES", {})
+    found = []
+
+    def find(*given):
+        found.append(given)
+        return len(found)
+
+    def other(*given):
+        return find(*given)
+
+    x, y = np.ones((2, 3)), np.ones((2, 4))
+    calls = [
+        (find, (x, y), 1, 2),
+        (find, (x, x), 1, 2),
+        (find, (x[:1], y), 1, 2),
+        (find, (x, y, x), 1, 2),
+        (find, (x, y, y), 1, 2),
+        (find, (x, y, None), 1, 2),
+        (find, (x, y), 2, 2),
+        (find, (x, y), 1, 3),
+        (find, (x, y), 1.0, 2),
+        (find, (x, y), True, 2),
+        (find, (x, y), [1, 1], "same"),
+        (other, (x, y), 1, 2),
+    ]
+    first = [fast.geometry(*call) for call in calls]
+    assert first == list(range(1, len(calls) + 1))
+    assert [fast.geometry(*call) for call in calls] == first
+    assert len(found) == len(calls)
+    assert all(array is x for array in (found[0][0], found[1][1]))
+    for k in range(2000):
+        assert fast.geometry(find, (x,), k) == len(found)
+    assert len(fast.GEOMETRIES) <= 1000
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("before", [0, 2, 7])
+def test_fast_meeting_lists_the_inputs_under_a_tap(stride, dilation, before):
+    """Every output's input, if it has one."""
+    axis = fast.Axis(stride, before, dilation)
+    for tap, size in itertools.product(range(3), (1, 4, 7)):
+        for outputs in (slice(0, 5), slice(2, 4), slice(5, 9)):
+            to, source = fast.meeting(tap, size, axis, outputs)
+            place = {
+                o: o * stride + tap * dilation - before
+                for o in range(outputs.start, outputs.stop)
+            }
+            pairs = [(o - outputs.start, i) for o, i in place.items() if 0 <= i < size]
+            assert min(to.start, source.start) >= 0
+            found = range(20)[to], range(20)[source]
+            assert list(zip(*found, strict=True)) == pairs
+            assert to.stop - to.start == len(pairs)
+
+
+@pytest.mark.parametrize("outputs", [slice(0, 4), slice(1, 3), slice(3, 4)])
+@pytest.mark.parametrize("name", ["square", "wide margin", "remainder", "float32"])
+def test_fast_lower_lists_the_columns(name, outputs, cut):
+    """For each tap of the width its pixels, zeros where it hangs over."""
+    x, weight, _ = (case := FILTERS[name]).inputs()
+    g = convolution.conv_geometry(x, weight, None, *case.options.values(), 2)
+    (_, c, _, kw), (_, stride), (_, dilation) = weight.shape, g.stride, g.dilation
+    before, after = g.padding[1]
+    outputs = slice(min(outputs.start, g.output[1] - 1), min(outputs.stop, g.output[1]))
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
+    columns = np.arange(outputs.start, outputs.stop) * stride
+    taken = [padded[..., columns + v * dilation] for v in range(kw)]  # KW (N, C, H, OW)
+    taken = np.array(taken).reshape(kw, len(x), g.groups, c, x.shape[2], -1)
+    expected = taken.transpose(2, 4, 0, 3, 5, 1)
+    expected = expected.reshape(g.groups, x.shape[2], kw * c, -1)
+    lowered = fast.lower(fast.planes(x), weight, g, outputs)
+    oracle_cases.assert_same(lowered, expected, tolerance=0)
+
+
+@pytest.mark.parametrize(
+    "axis", [(1, 0, 1), (1, 3, 2), (2, 1, 1), (3, 6, 2), (2, 9, 3)]
+)
+@pytest.mark.parametrize("most", [1, 2, 50])
+def test_fast_stacks_lists_the_rows(axis, most):
+    """Every output row once, in order; the taps that it has, and their rows."""
+    stride, before, dilation = axis
+    source = np.random.default_rng(7).standard_normal((2, 6, 3, 4))
+    for taps, outputs in itertools.product((1, 3, 4), (slice(0, 7), slice(2, 6))):
+        after, seen = 40, []
+        padded = np.pad(source, ((0, 0), (before, after), (0, 0), (0, 0)))
+        given = (source, taps, fast.Axis(*axis), outputs, most)
+        for rows, used, stack in fast.stacks(*given):
+            assert 1 <= rows.stop - rows.start <= most
+            numbers = range(rows.start, rows.stop)
+            seen += numbers
+            for k, row in enumerate(numbers):
+                top = (row + outputs.start) * stride
+                inside = [
+                    u for u in range(taps) if 0 <= top + u * dilation - before < 6
+                ]
+                assert list(range(taps)[used]) == inside
+                expected = padded[:, [top + u * dilation for u in inside]]
+                expected = expected.reshape(2, len(inside) * 3, 4)
+                oracle_cases.assert_same(stack[:, k], expected, tolerance=0)
+        assert seen == list(range(outputs.stop - outputs.start))
+        runs = [rows for rows, *_ in fast.stacks(*given[:4], 50)]
+        assert dilation > 1 or len(runs) <= 2 * taps + 1
+
+
+def test_fast_add_products_of_small_matrices():
+    """Every tap's products, added to the columns that it meets."""
+    rng = np.random.default_rng(8)
+    part = rng.standard_normal((2, 3, 4, 5, 2))
+    before = part.copy()
+    matrix, stack = (
+        rng.standard_normal((2, 1, 8, 6)),
+        rng.standard_normal((2, 2, 4, 12)),
+    )
+    pairs = [(slice(1, 4), slice(0, 6, 2)), (slice(0, 2), slice(3, 5))]
+    stacks = [(slice(1, 3), slice(1, 3), stack)]  # of 3 taps with 2 rows each
+    fast.add_products(part, matrix, stacks, pairs)
+    products = np.einsum("gfd,grdn->grfn", matrix[:, 0, :, 2:], stack)
+    products = products.reshape(2, 2, 2, 4, 6, 2)
+    before[:, 1:, :, 1:4] += products[:, :, 0, :, 0:6:2]
+    before[:, 1:, :, 0:2] += products[:, :, 1, :, 3:5]
+    oracle_cases.assert_same(part, before)
+
+
+@pytest.mark.parametrize(
+    ("weight", "stride", "groups", "expected"),
+    [
+        ((8, 3, 3, 3), 1, 1, True),
+        ((4, 8, 3, 3), 1, 1, False),
+        ((4, 8, 3, 3), (1, 2), 1, True),
+        ((4, 8, 3, 3), (2, 1), 1, False),
+        ((8, 2, 3, 3), 1, 4, False),
+        ((4, 4, 2, 9), 1, 1, False),
+        ((4, 2, 2, 9), 1, 1, True),
+    ],
+)
+def test_fast_gathers_where_that_copies_less(weight, stride, groups, expected):
+    """Columns of all channels against products of all filters."""
+    x, weight = np.ones((1, weight[1] * groups, 12, 12)), np.ones(weight)
+    g = convolution.conv_geometry(x, weight, None, stride, 0, 1, groups, 2)
+    assert fast.gathers(weight, g) == expected
+
+
+@pytest.mark.parametrize("which", ["images", "filters", "pixels", "channels", "kernel"])
+def test_fast_duration_grows_with_the_work(which):
+    """Twice the work takes about twice as long."""
+    n, f, c, size, kernel = 3, 8, 16, 40, (3, 3)
+
+    def guess(n, f, c, size, kernel):
+        x, weight = np.ones((n, c, size, 40)), np.ones((f, c, *kernel))
+        g = convolution.conv_geometry(x, weight, None, 1, "same", 1, 1, 2)
+        return fast.duration(weight, g, n)
+
+    more = {
+        "images": (2 * n, f, c, size, kernel),
+        "filters": (n, 2 * f, c, size, kernel),
+        "pixels": (n, f, c, 2 * size, kernel),
+        "channels": (n, f, 2 * c, size, kernel),
+        "kernel": (n, f, c, size, (6, 3)),
+    }
+    factor = guess(*more[which]) / guess(n, f, c, size, kernel)
+    assert 1.8 < factor <= 2.1
+
+
+@pytest.mark.parametrize("name", ["tiles", "ties", "ceil"])
+def test_fast_window_places_in_reading_order(name):
+    """Each place of the window: the windows that have a pixel there, and the pixels."""
+    case = WINDOWED[name]
+    x = case.inputs()
+    g = pooling.pool_geometry(x, **case.max_options)
+    array = fast.planes(x)
+    places = list(fast.window_places(g, array))
+    assert len(places) == np.prod(g.kernel)
+    axes = list(fast.axes(g))
+    for (u, v), (to, numbers) in zip(np.ndindex(*g.kernel), places, strict=True):
+        full = np.full((g.output[0], x.shape[1], g.output[1], len(x)), np.nan)
+        full[to] = numbers
+        for i, j in np.ndindex(*g.output):
+            row = i * axes[0].stride + u * axes[0].dilation - axes[0].before
+            column = j * axes[1].stride + v * axes[1].dilation - axes[1].before
+            inside = 0 <= row < x.shape[2] and 0 <= column < x.shape[3]
+            expected = array[row, :, column] if inside else np.nan
+            np.testing.assert_array_equal(full[i, :, j], expected)
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (operation, name)
+        for operation in ("conv2d", "max_pool2d", "conv1d", "avg_pool2d")
+        for name in oracle_cases.NAMED[operation]
+    ],
+)
+def test_fast_named_cases_equal_pytorch(operation, name, cut):
+    """Every named case, whole and in pieces."""
+    expected = oracle_cases.recorded(operation, name)
+    assert_case(operation, oracle_cases.NAMED[operation][name], expected)
+
+
+# Threads.
+
+
+def test_threads_of_the_machine(monkeypatch):
+    """What the system lets us have, lowered by a variable, as for PyTorch."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda who: {1, 3, 4}, raising=False)
+    for asked, count in {"": 3, "2": 2, "8": 3, "0": 3, "all": 3, "3": 3}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert threads.machine_threads() == count
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    assert threads.machine_threads() == 1
+
+
+class Library:
+    """A library for matrix products that only knows how many threads it may use."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def get_num_threads(self):
+        """Return the number."""
+        return self.count
+
+    def set_num_threads(self, count):
+        """Set the number."""
+        self.count = count
+
+
+def test_threads_hold_products(monkeypatch):
+    """One thread inside, and outside what it was; the libraries are looked for once."""
+    libraries, looked = [Library(4), Library(7), Library(1)], []
+
+    def find(self):
+        looked.append(1)
+        return libraries
+
+    monkeypatch.setattr(threads.Products, "find", find)
+    products = threads.Products()
+    for _ in range(2):
+        with products:
+            assert [library.count for library in libraries] == [1, 1, 1]
+        assert [library.count for library in libraries] == [4, 7, 1]
+    assert len(looked) == 1
+    with products:
+        for library in libraries:
+            library.count += 1  # by somebody else
+        with products:
+            pass
+        assert [library.count for library in libraries] == [2, 2, 2]
+    assert [library.count for library in libraries] == [4, 7, 1]
+
+
+def test_threads_hold_products_while_they_work(monkeypatch, crew):
+    """In a task, also alone, a product keeps to its thread."""
+    library, seen = Library(5), []
+    monkeypatch.setattr(threads.PRODUCTS, "libraries", [library])
+    for count in (1, 2):
+        threads.set_num_threads(count)
+        threads.in_parallel(lambda job: seen.append(library.count), range(4))
+        assert library.count == 5
+    assert seen == [1] * 8
+
+
+class Cores:
+    """Cores 0 to 3, and which of them each thread keeps to."""
+
+    def __init__(self, monkeypatch):
+        self.mine = {}
+        for name in ("sched_getaffinity", "sched_setaffinity"):
+            monkeypatch.setattr(os, name, getattr(self, name), raising=False)
+
+    def sched_getaffinity(self, who):
+        """Return the cores of this thread."""
+        return set(self.mine.get(threading.get_ident(), range(4)))
+
+    def sched_setaffinity(self, who, cores):
+        """Set the cores of this thread."""
+        self.mine[threading.get_ident()] = set(cores)
+
+
+def together(count):
+    """Return how many threads `count` jobs ran on that waited for one another."""
+    barrier, seen = threading.Barrier(count, timeout=1), set()
+
+    def task(job):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+            seen.add(threading.get_ident())
+
+    threads.in_parallel(task, range(count))
+    return len(seen)
+
+
+def test_threads_keep_to_cores_of_their_own(monkeypatch, crew):
+    """The caller's too while it waits for the others, and then no longer."""
+    cores = Cores(monkeypatch)
+    threads.set_num_threads(3)
+    during = []
+    barrier = threading.Barrier(3, timeout=2)
+
+    def task(job):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+        during.append(cores.sched_getaffinity(0))
+
+    for _ in range(2):
+        during.clear()
+        threads.in_parallel(task, range(3))
+        assert sorted(map(sorted, during)) == [[0, 3], [1], [2]]
+        assert cores.sched_getaffinity(0) == {0, 1, 2, 3}
+
+
+def alive(expected):
+    """Return how many threads there are, once those have ended that are about to."""
+    for _ in range(100):
+        if threading.active_count() == expected:
+            break
+        time.sleep(0.01)
+    return threading.active_count()
+
+
+def test_threads_start_once_and_end(crew):
+    """As many as were set, with the caller's own; a next number lets them go."""
+    threads.set_num_threads(1)
+    before = alive(1)
+    for count in (4, 2, 3, 1):
+        threads.set_num_threads(count)
+        assert threads.get_num_threads() == count
+        for _ in range(2):
+            assert together(count) == count
+        assert alive(before + count - 1) == before + count - 1
+
+
+def test_threads_end_that_are_let_go_at_work(crew):
+    """They do what they have begun, and nothing more."""
+    threads.set_num_threads(1)
+    before = alive(1)
+    threads.set_num_threads(3)
+    barrier, done = threading.Barrier(3, timeout=1), []
+
+    def task(job):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+        if job == 0:
+            threads.set_num_threads(1)
+        done.append(job)
+
+    threads.in_parallel(task, range(3))
+    assert sorted(done) == [0, 1, 2]
+    assert threads.get_num_threads() == 1
+    assert alive(before) == before
+
+
+def test_threads_are_counted_from_one(crew):
+    """Neither none nor a part of one; what was set stays."""
+    threads.set_num_threads(2)
+    for count in (0, -1, 1.5, True):
+        with pytest.raises((TypeError, ValueError), match="count"):
+            threads.set_num_threads(count)
+    assert threads.get_num_threads() == 2
+
+
+def test_threads_after_a_fork(crew):
+    """Nobody has started yet, but as many are wanted."""
+    threads.set_num_threads(3)
+    assert together(3) == 3
+    parent = threads.STATE["crew"]
+    products = threads.PRODUCTS
+    with products:
+        lock, inside = products.lock, products.inside
+        with lock:
+            threads.start_over()
+        assert products.lock is not lock
+        assert not products.inside
+        products.lock, products.inside = lock, inside
+    assert threads.get_num_threads() == 3
+    assert threads.STATE["crew"] is not parent
+    assert not threads.STATE["crew"].started
+    assert together(3) == 3
+    parent.dismiss()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_threads_do_every_job_once(count, crew):
+    """On however many threads, also none of nothing."""
+    threads.set_num_threads(count)
+    for total in (0, 1, 2, 3, 20):
+        done = []
+        threads.in_parallel(done.append, iter(range(total)))
+        assert sorted(done) == list(range(total))
+        done = []
+        threads.in_parallel(done.append, range(total), seconds=0)
+        assert done == list(range(total))  # in order, on this thread
+
+
+def test_threads_stay_one_for_short_work(crew):
+    """What isn't worth a second thread is done on this one."""
+    threads.set_num_threads(3)
+    for seconds, expected in ((0, True), (threads.SHORT / 2, True), (1, False)):
+        seen = set()
+
+        def task(job, seen=seen):
+            time.sleep(0.005)
+            seen.add(threading.get_ident())
+
+        threads.in_parallel(task, range(9), seconds=seconds)
+        assert (seen == {threading.get_ident()}) == expected
+
+
+def test_threads_within_threads(crew):
+    """A task may ask for threads; then it does the work itself."""
+    threads.set_num_threads(2)
+    done = []
+
+    def task(job):
+        threads.in_parallel(lambda inner: done.append((job, inner)), range(3))
+
+    threads.in_parallel(task, range(4))
+    assert sorted(done) == list(itertools.product(range(4), range(3)))
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere", "everywhere"])
+def test_threads_raise_what_a_task_raises(where, crew):
+    """On this thread or another; and nobody is left at work."""
+    threads.set_num_threads(3)
+    me, done = threading.get_ident(), []
+    barrier = threading.Barrier(3, timeout=2)
+
+    def task(job):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait()
+        mine = threading.get_ident() == me
+        if where == "everywhere" or mine == (where == "here"):
+            raise KeyError(job)
+        time.sleep(0.02)
+        done.append(job)
+
+    with pytest.raises(KeyError):
+        threads.in_parallel(task, range(3))
+    assert len(done) == {"here": 2, "elsewhere": 1, "everywhere": 0}[where]
+    assert together(3) == 3
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_threads_pieces(count, crew):
+    """Slices that follow one another, of about equal length, as many as needed."""
+    threads.set_num_threads(count)
+    for total, most in itertools.product((0, 1, 2, 7, 12), (0, 1, 3, 5, 12, 99)):
+        for seconds in (0, threads.SHORT / 2, 1):
+            cut = threads.pieces(total, most, seconds)
+            numbers = [k for piece in cut for k in range(total + 9)[piece]]
+            assert numbers == list(range(total))
+            assert all(type(piece.start) is type(piece.stop) is int for piece in cut)
+            sizes = [piece.stop - piece.start for piece in cut]
+            needed = -(-total // max(1, most))
+            wanted = min(count, total) if seconds > threads.SHORT else 0
+            assert len(sizes) == max(needed, wanted)
+            assert max(sizes, default=0) - min(sizes, default=0) <= 1
+            assert min(sizes, default=1) >= 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_threads_share_a_product(count, crew, monkeypatch):
+    """It is NumPy's, of any layout and dtype, and of nothing."""
+    monkeypatch.setattr(threads, "SHORT", -1)
+    threads.set_num_threads(count)
+    rng = np.random.default_rng(9)
+    for m, k, n in ((7, 5, 4), (1, 3, 6), (2, 4, 1), (0, 3, 2), (3, 0, 2), (4, 2, 0)):
+        for left, right in ("dd", "ff", "fd", "df"):
+            a = rng.standard_normal((m, k)).astype(left)
+            b = rng.standard_normal((k, n)).astype(right)
+            with oracle_cases.Untouched(a, b):
+                y = threads.product(a, b)
+            oracle_cases.assert_same(y, a @ b)
+            flipped = threads.product(np.asfortranarray(a), b[:, ::-1])
+            oracle_cases.assert_same(flipped, (a @ b)[:, ::-1])
+
+
+def test_threads_cut_a_large_product(crew, monkeypatch):
+    """A long one is shared out, a short one isn't."""
+    threads.set_num_threads(2)
+    jobs, in_parallel = [], threads.in_parallel
+
+    def listen(task, rows, *others):
+        jobs.append(len(rows))
+        in_parallel(task, rows, *others)
+
+    monkeypatch.setattr(threads, "in_parallel", listen)
+    threads.product(np.ones((300, 300)), np.ones((300, 300)))
+    threads.product(np.ones((9, 9)), np.ones((9, 9)))
+    assert jobs == [2, 1]
+
+
+@pytest.fixture
+def buffers(monkeypatch):
+    """Return memory of no array yet, of which little is kept."""
+    monkeypatch.setattr(threads, "KEEP", 10_000)
+    monkeypatch.setattr(threads, "LEAST", 100)
+    monkeypatch.setattr(threads, "BUFFERS", threads.Buffers())
+    return threads.BUFFERS
+
+
+def place(array):
+    """Return where an array begins in memory."""
+    return array.__array_interface__["data"][0]
+
+
+def test_threads_use_memory_again(buffers):
+    """Once neither an array nor a view of it is left, but never before."""
+    first = threads.empty((20, 10), np.float32)
+    second = threads.empty((20, 10), np.float32)
+    assert (first.shape, first.dtype) == ((20, 10), np.float32)
+    assert first.flags.c_contiguous
+    assert not np.shares_memory(first, second)
+    held, corner = place(first), first[3:, 2:]
+    del first
+    third = threads.empty((20, 10), np.float32)
+    assert not np.shares_memory(third, corner)
+    del corner
+    fourth = threads.empty((95,), np.float64)  # a little smaller, and fits
+    assert place(fourth) == held
+    fourth[...] = second[...] = third[...] = 0
+    assert not np.shares_memory(fourth, second)
+    assert not np.shares_memory(fourth, third)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(750, False), (801, False), (700, True)])
+def test_threads_use_memory_that_fits(buffers, size, fits):
+    """Not much larger than what is asked for, and never smaller."""
+    held = threads.empty((800,), np.uint8)
+    where = place(held)
+    del held
+    asked = {750: 500, 801: 801, 700: 700}[size]
+    array = threads.empty((asked,), np.uint8)
+    assert array.size == asked
+    assert (place(array) == where) == fits
+    array[...] = 1
+
+
+def test_threads_keep_a_limited_amount_of_memory(buffers):
+    """The oldest goes first; what is in use stays."""
+    arrays = [threads.empty((n,), np.uint8) for n in (4000, 3000, 2000)]
+    used = arrays[1]
+    assert [buffer.size for buffer in buffers.kept] == [4000, 3000, 2000]
+    del arrays
+    large = threads.empty((4800,), np.uint8)
+    assert [buffer.size for buffer in buffers.kept] == [3000, 2000, 4800]
+    larger = threads.empty((9000,), np.uint8)
+    assert [buffer.size for buffer in buffers.kept] == [3000, 4800, 9000]
+    for array in (used, large, larger):
+        array[...] = 1
+    del array, used, large, larger
+    buffers.forget(9000)
+    assert [buffer.size for buffer in buffers.kept] == [9000]
+
+
+def test_threads_have_memory_of_their_own(buffers):
+    """What one thread lets go, another one doesn't get."""
+    held = threads.empty((500,), np.uint8)
+    where, found = place(held), []
+    del held
+
+    def other():
+        found.append(place(threads.empty((500,), np.uint8)))
+        found.append(len(threads.BUFFERS.kept))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert found[0] != where
+    assert found[1] == 1
+    assert place(threads.empty((500,), np.uint8)) == where
+
+
+def test_threads_leave_small_arrays_to_numpy(buffers):
+    """Only large ones are kept, but not too large ones."""
+    small = threads.empty((4, 6), np.float32)
+    assert (small.shape, small.dtype) == ((4, 6), np.float32)
+    assert not buffers.kept
+    large = threads.empty((5, 5), np.float32)
+    assert (large.shape, large.dtype) == ((5, 5), np.float32)
+    assert len(buffers.kept) == 1
+    larger = threads.empty((20_000,), np.uint8)  # more than may be kept
+    assert larger.shape == (20_000,)
+    assert len(buffers.kept) == 1
+
+
+# Layers on them.
+
+
+def pooled_layers():
+    """Return a small network in which a ReLU stands before a pooling."""
+    return layers.Sequential(
+        layers.Conv2d(2, 4, 3, padding=1, rng=0),
+        layers.ReLU(),
+        layers.MaxPool2d(3, 2, 1),
+        layers.Residual(layers.Conv2d(4, 4, 1, bias=False, rng=1)),
+        layers.Flatten(),
+        layers.Linear(64, 5, rng=2),
+    ).astype(np.float64)
+
+
+def learning_layers():
+    """Return layers with parameters, and what they take."""
+    grouped = layers.Conv2d(4, 6, 3, 2, 1, groups=2, rng=3)
+    return {
+        "Conv2d": (grouped, (3, 4, 6, 7)),
+        "Conv1d": (layers.Conv1d(2, 3, 3, rng=4), (3, 2, 8)),
+        "Linear": (layers.Linear(6, 4, rng=5), (3, 6)),
+        "Residual": (layers.Residual(layers.Linear(6, 6, rng=6)), (3, 6)),
+        "LocallyConnected2d": (
+            layers.LocallyConnected2d(2, 3, 5, 2, rng=7),
+            (2, 2, 5, 5),
+        ),
+        "Sequential": (pooled_layers(), (2, 2, 7, 8)),
+    }
+
+
+@pytest.mark.parametrize("name", learning_layers())
+def test_layers_accumulate_what_backward_does(name):
+    """The same gradients, twice as much the second time, and none of the input."""
+    layer, shape = learning_layers()[name]
+    layer.astype(np.float64)
+    x = np.random.default_rng(10).standard_normal(shape)
+    dy = oracle_cases.upstream(layer(x).shape, 10)
+    layer.backward(dy)
+    expected = [p.grad.copy() for p in layer.parameters()]
+    assert all(gradient.any() for gradient in expected)
+    layer.zero_grad()
+    for factor in (1, 2):
+        layer(x)
+        assert layer.accumulate(dy) is None
+        for p, gradient in zip(layer.parameters(), expected, strict=True):
+            oracle_cases.assert_same(p.grad, factor * gradient)
+
+
+def test_layers_parameter_collects_gradients():
+    """The first is kept, the next are added; the dtype is the parameter's."""
+    p = layers.Parameter(np.ones((2, 3), np.float32))
+    first, second = np.arange(12.0).reshape(2, 2, 3).astype(np.float32)
+    p.add(first.copy())
+    np.testing.assert_array_equal(p.grad, first, strict=True)
+    p.add(second.copy())
+    p.add(second.copy())
+    np.testing.assert_array_equal(p.grad, first + 2 * second, strict=True)
+    p.clear()
+    np.testing.assert_array_equal(p.grad, np.zeros_like(first), strict=True)
+    p.add(second.ravel().copy().reshape(2, 3))
+    np.testing.assert_array_equal(p.grad, second, strict=True)
+    p.clear()
+    p.add(first.astype(np.float64))
+    np.testing.assert_array_equal(p.grad, first, strict=True)
+    given = np.full_like(first, 7)
+    p.grad = given
+    p.add(second)
+    assert p.grad is given
+    np.testing.assert_array_equal(given, 7 + second, strict=True)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("pool", [(2,), (3, 2, 1), (2, 1)])
+def test_layers_relu_before_pooling_is_relu_and_pooling(pool, training):
+    """Done in one, or one after the other; also a second time, and with ties."""
+    x = np.round(np.random.default_rng(11).standard_normal((2, 3, 6, 7)) - 0.3)
+    model = layers.Sequential(layers.ReLU(), layers.MaxPool2d(*pool)).train(training)
+    relu, pooling_alone = layers.ReLU(), layers.MaxPool2d(*pool)
+    for images in (-x, x):
+        expected = pooling_alone(relu(images))
+        dy = oracle_cases.upstream(expected.shape, 11)
+        with oracle_cases.Untouched(images, dy):
+            oracle_cases.assert_same(model(images), expected, tolerance=0)
+            dx = relu.backward(pooling_alone.backward(dy))
+            oracle_cases.assert_same(model.backward(dy), dx, tolerance=0)
+
+
+class Shifted(layers.ReLU):
+    """Another function than ReLU."""
+
+    def forward(self, x):
+        """Return max(x, 0) + 1."""
+        return super().forward(x) + 1
+
+
+def test_layers_before_pooling_that_are_no_relu():
+    """They all run, and so does a ReLU with a forward of its own."""
+    x = np.random.default_rng(12).standard_normal((2, 3, 4, 4))
+    for first in (layers.Sigmoid(), Shifted(), layers.Residual(layers.ReLU())):
+        model = layers.Sequential(first, layers.MaxPool2d(2))
+        oracle_cases.assert_same(model(x), lowering.max_pool2d(first(x), 2))
+    for k in (0, 1):
+        model, seen = layers.Sequential(layers.ReLU(), layers.MaxPool2d(2)), []
+        forward = model[k].forward
+
+        def watch(x, forward=forward, seen=seen):
+            seen.append(x)
+            return forward(x)
+
+        model[k].forward = watch
+        y = lowering.max_pool2d(np.maximum(x, 0), 2)
+        oracle_cases.assert_same(model(x), y)
+        assert len(seen) == 1
+        expected = x if k == 0 else np.maximum(x, 0)
+        oracle_cases.assert_same(seen[0], expected)
+        del model[k].forward
+        backward = model[k].backward
+
+        def watch_back(dy, backward=backward, seen=seen):
+            seen.append(dy)
+            return backward(dy)
+
+        model[k].backward = watch_back
+        model.backward(np.ones_like(model(x)))
+        assert len(seen) == 2
+
+
+def test_layers_pooling_without_a_relu_before_it():
+    """Negative maxima stay, also behind a pooling that rectifies."""
+    x = np.random.default_rng(16).standard_normal((2, 3, 9, 8)) - 1
+    first = layers.Sequential(layers.ReLU(), layers.MaxPool2d(2, 1))
+    turn = layers.Conv2d(3, 4, 1, rng=8).astype(np.float64)
+    last = layers.MaxPool2d(2)
+    model = layers.Sequential(*first, turn, last)
+    expected = last(turn(first(x)))
+    assert (expected < 0).any()
+    oracle_cases.assert_same(model(x), expected)
+
+
+@pytest.mark.parametrize("bad", [0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layers_relu_backward_where_x_is_zero_or_nan(bad, dtype):
+    """Zero where x <= 0, else dy, whatever that is."""
+    x = np.array([-1, 0, -0.0, 2, np.nan, np.inf, -np.inf, -3], dtype)
+    dy = np.array([-4, 5, 6, -7, 8, -9, 10, bad], dtype)
+    for upstream in (dy, dy[::-1], np.full_like(dy, bad)):
+        dx = layers.relu_backward(upstream, x)
+        expected = [0 if v <= 0 else d for v, d in zip(x, upstream, strict=True)]
+        oracle_cases.assert_same(dx, np.array(expected, dtype))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+@pytest.mark.parametrize("shape", [(60,), (5, 12), (3, 10, 2), (3, 4, 5)])
+def test_layers_reshape_images_in_either_order(n, shape):
+    """Image by image, whether images or pixels lie side by side in memory."""
+    x = np.random.default_rng(13).standard_normal((n, 3, 4, 5))
+    for laid in (x, oracle_cases.transposed(x), oracle_cases.channels_last(x)):
+        y = layers.reshape_images(laid, shape)
+        oracle_cases.assert_same(y, x.reshape(n, *shape), tolerance=0)
+    laid = oracle_cases.transposed(x)
+    if n > 1:
+        assert np.shares_memory(layers.reshape_images(laid, shape), laid)
+
+
+def test_layers_linear_gradients_on_demand():
+    """Without the input's, the others are the same."""
+    rng = np.random.default_rng(14)
+    x, weight = rng.standard_normal((3, 2, 4)), rng.standard_normal((5, 4))
+    dy = rng.standard_normal((3, 2, 5))
+    dx, dweight, dbias = layers.linear_backward(dy, x, weight)
+    oracle_cases.assert_same(dx, dy @ weight)
+    oracle_cases.assert_same(dweight, np.einsum("nme,nmd->ed", dy, x))
+    oracle_cases.assert_same(dbias, dy.sum(axis=(0, 1)))
+    none, *others = layers.linear_backward(dy, x, weight, input_gradient=False)
+    assert none is None
+    for actual, expected in zip(others, (dweight, dbias), strict=True):
+        oracle_cases.assert_same(actual, expected)
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (6, 5), (1, 4)])
+def test_optimizers_adam_on_several_threads(shape, crew, monkeypatch):
+    """Each weight moves once, by eq. (adam), on memory that holds no zeros."""
+    monkeypatch.setattr(threads, "SHORT", -1)
+    monkeypatch.setattr(optimizers, "empty", poisoned)
+    threads.set_num_threads(3)
+    rng = np.random.default_rng(15)
+    p = layers.Parameter(rng.standard_normal(shape))
+    w, m, v = p.data.copy(), 0, 0
+    betas, eps, lr, decay = (0.8, 0.95), 1e-3, 0.1, 0.2
+    adam = optimizers.Adam([p], lr, betas, eps, weight_decay=decay)
+    for step in (1, 2, 3):
+        gradient = rng.standard_normal(shape)
+        p.grad = gradient.copy()
+        adam.step()
+        np.testing.assert_array_equal(p.grad, gradient)
+        full = gradient + decay * w
+        m = betas[0] * m + (1 - betas[0]) * full
+        v = betas[1] * v + (1 - betas[1]) * full**2
+        corrected = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
+        w = w - lr * corrected[0] / (np.sqrt(corrected[1]) + eps)
+        oracle_cases.assert_same(p.data, w)

@@ -4,10 +4,11 @@ The onnx package brings the cases by which every backend of the format is judged
 models, their inputs, and what must come out. The kinds "pytorch-converted",
 "pytorch-operator" and "simple" are files; those of the kind "node" are put together,
 from a fixed seed, when they are loaded. Each case with one of the `OPERATORS` runs
-twice: by the chapters' loops, and by the products of `cnnbook.lowering`. Where a
-model has other nodes too (the mask of an attention is a Pad among a hundred nodes),
-those are computed by ONNX's own reference. What cannot run stands in `LEFT_OUT`, with
-the reason, and is shown to be refused for that reason.
+three times: by the chapters' loops, by the products of `cnnbook.lowering`, and by the
+fast kernels that all layers run on. Where a model has other nodes too (the mask of an
+attention is a Pad among a hundred nodes), those are computed by ONNX's own reference.
+What cannot run stands in `LEFT_OUT`, with the reason, and is shown to be refused for
+that reason.
 """
 
 import math
@@ -23,7 +24,7 @@ import numpy as np
 import pytest
 
 import cnnbook as cb
-from cnnbook import backprop, convolution, lowering, pooling
+from cnnbook import backprop, convolution, fast, lowering, pooling
 
 with warnings.catch_warnings():
     # Making the "node" cases, onnx overflows and divides by zero on purpose.
@@ -79,7 +80,7 @@ LEFT_OUT = dict.fromkeys(
     ],
     COPIES,
 )
-AT_LEAST = {  # cases right both ways, counted with ONNX 1.23.2
+AT_LEAST = {  # cases right every way, counted with ONNX 1.23.2
     "AveragePool": 18,
     "Col2Im": 4,
     "Conv": 39,
@@ -386,6 +387,17 @@ WAYS = {
         conv2d_backward=lowering.conv2d_backward,
         max_pool2d_backward=lowering.max_pool2d_backward,
         col2im=lowering.col2im,
+    ),
+    "fast": SimpleNamespace(
+        conv1d=fast.conv1d,
+        conv2d=fast.conv2d,
+        pad=convolution.pad,
+        max_pool2d=fast.max_pool2d,
+        avg_pool2d=fast.avg_pool2d,
+        conv1d_backward=fast.conv1d_backward,
+        conv2d_backward=fast.conv2d_backward,
+        max_pool2d_backward=fast.max_pool2d_backward,
+        col2im=lowering.col2im,  # there is no other one
     ),
 }
 

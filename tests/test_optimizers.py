@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnbook import layers, optimizers
+from cnnbook import layers, optimizers, threads
 from cnnbook.layers import Linear, Parameter
 from cnnbook.losses import CrossEntropyLoss
 from cnnbook.optimizers import (
@@ -822,3 +822,95 @@ def test_two_parts_of_a_network():
     AdamW(first.parameters()).step()
     for key, array in second.state_dict().items():
         np.testing.assert_array_equal(array, before[key])
+
+
+def lying(array, layout):
+    """Return a parameter whose numbers lie in memory in some way."""
+    p = Parameter(array)
+    if layout == "Fortran":
+        p.data = p.data.copy(order="F")
+    elif layout == "every second" and p.data.ndim:
+        larger = np.full([2 * n for n in p.data.shape], np.nan)
+        p.data = larger[(slice(None, None, 2),) * array.ndim]
+        p.data[...] = array
+    return p
+
+
+def adam(w, gradients, lr=0.1, betas=(0.9, 0.999), eps=1e-8):
+    """Return weights after Adam's steps, as eq. (adam) is written."""
+    m = v = np.zeros_like(w)
+    for t, g in enumerate(gradients, 1):
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        mean, square = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+        w = w - lr * mean / (np.sqrt(square) + eps)
+    return w
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("layout", ["usual", "Fortran", "every second"])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1,), (7,), (5, 4), (2, 3, 4)])
+def test_adam_in_place_whatever_the_parameter(shape, layout, count, monkeypatch):
+    """A single number, none, in any order of memory, on any number of threads."""
+    monkeypatch.setattr(threads, "SHORT", -1)  # all work is shared
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal(shape)
+    p, alone = lying(start, layout), Parameter(start)
+    gradients = [np.asarray(rng.standard_normal(shape)) for _ in range(4)]
+    step = Adam([p], 0.1)
+    arrays = p.data, step.means[0], step.squares[0]
+    before = threads.get_num_threads()
+    threads.set_num_threads(count)
+    try:
+        for gradient in gradients:
+            copied = gradient.copy()
+            p.grad = gradient
+            step.step()
+            np.testing.assert_array_equal(gradient, copied)
+    finally:
+        threads.set_num_threads(before)
+    assert all(
+        a is b
+        for a, b in zip(arrays, (p.data, step.means[0], step.squares[0]), strict=True)
+    )
+    assert p.data.shape == alone.data.shape
+    np.testing.assert_allclose(p.data, adam(start, gradients), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_no_step(kind, dtype, monkeypatch):
+    """Every weight is moved by one thread: the same, to the last digit."""
+    monkeypatch.setattr(threads, "SHORT", -1)
+    before, results = threads.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            rng = np.random.default_rng(0)
+            p = Parameter(rng.standard_normal((50, 40)).astype(dtype))
+            step = kind([p], weight_decay=0.1)
+            for _ in range(5):
+                p.grad = rng.standard_normal((50, 40)).astype(dtype)
+                step.step()
+            results.append([p.data, step.means[0], step.squares[0]])
+    finally:
+        threads.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), Adam, AdamW])
+def test_parameters_without_a_gradient_count_as_zero(make):
+    """One that no backward reached moves as if its gradient were zero."""
+    p, zero = Parameter([1.0, 2.0]), Parameter([1.0, 2.0])
+    one, two = make([p]), make([zero])
+    for gradient in ([1.0, -1.0], None, [0.0, 0.0]):
+        zero.grad = np.array(gradient or [0.0, 0.0])
+        if gradient is None:
+            p.clear()
+        else:
+            p.grad = np.array(gradient)
+        one.step()
+        two.step()
+        np.testing.assert_array_equal(p.data, zero.data)
