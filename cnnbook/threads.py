@@ -184,7 +184,7 @@ def in_parallel(task: Callable, jobs, seconds: float = 1) -> None:
     """Call `task` with each of the jobs, on as many threads as are set.
 
     A task must not write where another one does. What a task raises, this raises. If
-    all of it takes but few `seconds`, it stays on this thread.
+    `seconds`, a guess of how long all of it takes, is short, it stays on this thread.
     """
     jobs, crew = list(jobs), STATE["crew"]
     helpers = min(crew.count, len(jobs)) - 1 if seconds > SHORT else 0

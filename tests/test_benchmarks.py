@@ -568,3 +568,12 @@ def test_command_has_help_and_refuses_nonsense():
 def test_json_has_no_path_of_this_machine():
     text = json.dumps(measure.machine())
     assert str(Path.home()) not in text and str(ROOT) not in text
+
+
+def test_every_operator_runs_and_agrees():
+    """Each competitor of each operator, once, on what is really measured."""
+    names = set()
+    for operator in operators.operators():
+        operators.agree(operator)
+        names.add(operator.name)
+    assert {"conv forward", "conv dX", "conv dW", "conv dX and dW"} < names
