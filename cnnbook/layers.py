@@ -27,6 +27,7 @@ from cnnbook.fast import (
     conv2d_backward,
     geometry,
     is_finite,
+    planes,
     pool_max,
     unplanes,
     unpool_max,
@@ -35,7 +36,7 @@ from .gradcheck import check_gradient
 from .lowering import add_windows, window_view
 from .pooling import pool_geometry
 from .shapes import as_padding, as_sizes, conv_output_size
-from .threads import product
+from .threads import at_work, product
 
 # %% ../book/layers.md #relu
 def relu(x) -> np.ndarray:
@@ -453,6 +454,12 @@ class Conv2d(Convolution):
 
     dimensions, forwards, backwards = 2, conv2d, conv2d_backward
 
+    def forward(self, x) -> np.ndarray:
+        (x,) = float_arrays(x=x)
+        if x.ndim == 4:  # brought in order once, for both ways
+            x = unplanes(planes(x), x)
+        return super().forward(x)
+
 # %% ../book/layers.md #Conv1d
 class Conv1d(Convolution):
     """A convolution of signals (N, C, L), as ``torch.nn.Conv1d``.
@@ -674,7 +681,8 @@ def reshape_images(x, shape) -> np.ndarray:
     """Return each image of a batch in another shape, in either order of memory."""
     n = len(x)
     if n > 1 and x.strides[0] == x.itemsize:
-        return np.moveaxis(np.moveaxis(x, 0, -1).reshape(*shape, n), -1, 0)
+        last = x.transpose(*range(1, x.ndim), 0).reshape(*shape, n)
+        return last.transpose(-1, *range(len(shape)))
     return x.reshape(n, *shape)
 
 # %% ../book/layers.md #Reshape
@@ -816,8 +824,11 @@ class LocallyConnected2d(Layer):
 # %% ../book/layers.md #melts
 def melts(layer, following) -> bool:
     """Tell whether a layer is a ReLU that the pooling behind it can do by the way."""
-    watched = {"forward", "backward"} & {*vars(layer), *vars(following or layer)}
-    return type(layer) is ReLU and type(following) is MaxPool2d and not watched
+    if type(layer) is not ReLU or type(following) is not MaxPool2d:
+        return False
+    if following.dilation != (1, 1):  # a window may lie in the margin, then
+        return False
+    return not {"forward", "backward"} & {*vars(layer), *vars(following)}  # watched
 
 # %% ../book/layers.md #Sequential
 class Sequential(Layer):
@@ -833,6 +844,11 @@ class Sequential(Layer):
             raise ValueError("layers: a layer can stand in one place only")
 
     def forward(self, x) -> np.ndarray:
+        with at_work():
+            return self.run(x)
+
+    def run(self, x) -> np.ndarray:
+        """Call the layers one after another."""
         self._ran: list[Layer] = []
         rectify = False
         for layer, following in itertools.zip_longest(self.layers, self.layers[1:]):

@@ -149,9 +149,7 @@ def cross_entropy(logits, labels, label_smoothing: float = 0.0) -> float:
     TypeError, ValueError
         Naming the argument, what it got and what it needs.
     """
-    logits, q = truth(logits, labels, label_smoothing)
-    losses = np.where(q > 0, q * log_softmax(logits), logits.dtype.type(0))
-    return float(0 - losses.sum() / len(logits))  # not -mean, which can be -0.0
+    return CrossEntropyLoss(label_smoothing)(logits, labels)[0]
 
 # %% ../book/losses.md #cross_entropy_backward
 def cross_entropy_backward(logits, labels, label_smoothing: float = 0.0) -> np.ndarray:
@@ -160,8 +158,7 @@ def cross_entropy_backward(logits, labels, label_smoothing: float = 0.0) -> np.n
     Parameters and errors are those of :py:func:`cross_entropy`; the result has
     the shape and dtype of `logits`.
     """
-    logits, q = truth(logits, labels, label_smoothing)
-    return (softmax(logits) - q) / len(logits)
+    return CrossEntropyLoss(label_smoothing)(logits, labels)[1]
 
 # %% ../book/losses.md #CrossEntropyLoss
 class CrossEntropyLoss:
@@ -177,8 +174,11 @@ class CrossEntropyLoss:
 
     def __call__(self, logits, labels) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient; see :py:func:`cross_entropy`."""
-        value = cross_entropy(logits, labels, self.label_smoothing)
-        return value, cross_entropy_backward(logits, labels, self.label_smoothing)
+        logits, q = truth(logits, labels, self.label_smoothing)
+        logs = log_softmax(logits)
+        losses = np.multiply(q, logs, out=np.zeros_like(logs), where=q > 0)
+        value = float(0 - losses.sum() / len(logits))  # not -mean, which can be -0.0
+        return value, (np.exp(logs) - q) / len(logits)
 
 # %% ../book/losses.md #check_targets
 def check_targets(values, targets, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -201,7 +201,7 @@ class Adam(Optimizer):
         arrays = p.data, gradient, self.means[k], self.squares[k]
         rows: list = [...]  # of a single number: all
         if p.data.ndim:
-            rows = pieces(len(p.data), len(p.data), p.data.size * 1e-9)
+            rows = pieces(len(p.data), len(p.data), p.data.size * 1.5e-9)
         in_parallel(lambda part: self.move(*(a[part] for a in arrays)), rows)
 
     def move(self, w, gradient, m, v) -> None:

@@ -17,6 +17,7 @@ from .layers import as_rng
 from .metrics import accuracy
 from .optimizers import clip_grad_norm
 from .shapes import as_sizes
+from .threads import at_work
 
 # %% ../book/training.md #check_data
 def check_data(data, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -281,14 +282,15 @@ def train_step(model, x, y, loss, optimizer, clip_norm=None):
 
     If the loss is no finite number, nothing is learned.
     """
-    logits = model(x)
-    value, dlogits = loss(logits, y)
-    if math.isfinite(value):
-        model.zero_grad()
-        model.accumulate(dlogits)
-        if clip_norm is not None:
-            clip_grad_norm(optimizer.parameters, clip_norm)
-        optimizer.step()
+    with at_work():
+        logits = model(x)
+        value, dlogits = loss(logits, y)
+        if math.isfinite(value):
+            model.zero_grad()
+            model.accumulate(dlogits)
+            if clip_norm is not None:
+                clip_grad_norm(optimizer.parameters, clip_norm)
+            optimizer.step()
     return value, logits
 
 # %% ../book/training.md #suspect

@@ -716,3 +716,25 @@ def test_rectified_maxima_are_those_of_a_rectified_input(case, seed):
     positive = ~(lowering.max_pool2d(rectified, **options) <= 0)
     expected = lowering.max_pool2d_backward(dy * positive, rectified, **options)
     assert_same(dx, expected)
+
+
+def test_a_bias_gradient_rounds_as_little_as_numpys_sum():
+    """Also for millions of equal numbers; and an overflow is reported."""
+    dy = np.full((64, 2, 20_000), 0.1, np.float32)
+    x, weight = np.zeros((64, 1, 20_000), np.float32), np.zeros((2, 1, 1), np.float32)
+    dbias = fast.conv1d_backward(dy, x, weight)[2]
+    np.testing.assert_allclose(dbias, 64 * 20_000 * np.float64(dy[0, 0, 0]), rtol=1e-6)
+    dy = np.full((2, 1, 2, 2), 3e38, np.float32)
+    kernel = np.zeros((1, 1, 1, 1), np.float32)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        fast.conv2d_backward(dy, np.zeros_like(dy), kernel)
+
+
+def test_places_of_large_windows_are_not_kept():
+    """A window of many places would fill the memory, size by size."""
+    fast.window_places.cache_clear()
+    for size in (12, 13):
+        fast.avg_pool2d(np.ones((1, 1, size, size)), size)
+    assert fast.window_places.cache_info().currsize == 0
+    fast.avg_pool2d(np.ones((1, 1, 12, 12)), 2)
+    assert fast.window_places.cache_info().currsize == 1

@@ -541,3 +541,10 @@ def test_certain_and_right_costs_nothing_and_not_minus_nothing():
     """The loss of a sure answer is 0.0, with a plus sign."""
     loss = cross_entropy([[50.0, 0.0]], [0])
     assert loss == 0 and not np.signbit(loss)
+
+
+def test_a_class_that_is_impossible_and_not_asked_for():
+    """Zero times the logarithm of zero is zero."""
+    value, gradient = CrossEntropyLoss()([[0.0, -np.inf]], [0])
+    assert value == 0
+    np.testing.assert_array_equal(gradient, [[0, 0]])

@@ -3,21 +3,30 @@
 Each mistake changes the text of a function. In a process of its own, the function
 gets the changed text's code, and the ordinary tests of its module run: against
 recorded results, loops, SciPy, central differences and adjoints. One of these must
-fail, and none of them was written for a mistake.
+fail, and none of them was written for a mistake. Before that, all of them run without
+a mistake, and show which functions they call: those that call the mistaken one, soon,
+and that have noticed its other mistakes, come first.
 """
 
+import ast
 import contextlib
+import functools
 import gc
+import inspect
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+import weakref
+from collections import Counter
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from pathlib import Path
 from types import FunctionType
@@ -26,15 +35,19 @@ import hypothesis
 import numpy as np
 import oracle_cases
 import pytest
+import test_fast
+import test_threads
 
 from cnnbook import (
     convolution,
     fast,
     layers,
+    losses,
     lowering,
     optimizers,
     pooling,
     threads,
+    training,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,16 +61,24 @@ MODULES = (
     "fast",
 )
 HERE = Path(__file__)
-CHECKED_HERE = ("fast", "threads")  # by the checks at the end of this file
+# Checked by what is at the end of this file, and by a few tests of their own.
+CHECKED_HERE = {
+    "fast": (
+        "test_every_operation_equals_recorded_pytorch",
+        "test_convolutions_take_any_layout",
+        "test_poolings_take_any_layout",
+    ),
+    "threads": (),
+}
 LIMIT = 120  # seconds within which the tests of a module must end
 ENOUGH = 30  # failures, if none of them is that of a comparison
 # Elsewhere forking isn't there, or isn't safe: each process tries one mistake only.
 FORKS = sys.platform == "linux"
-WORKERS = 2 if FORKS else os.cpu_count() or 2  # processes at a time
+AT_ONCE = os.cpu_count() or 2  # mistakes that are tried at a time
 # The loops cut their last windows short where the margin is too narrow.
 ALSO_SEEN_BY = {"pooling.pool_pad": "lowering"}
 # What a slip in the text of a mistake raises; it would prove nothing.
-SLIPS = {"AttributeError", "ImportError", "NameError", "SyntaxError"}
+SLIPS = {"ImportError", "NameError", "SyntaxError"}
 
 # Mistakes that many functions can hold: name -> (text, what replaces it).
 
@@ -1336,6 +1357,41 @@ MISTAKES["fast.lower"] = {
     ),
     "float64": ("empty(shape, images.dtype)", "empty(shape, np.float64)"),
 }
+ABOVE = "-(top // axis.dilation)"
+BELOW = "-((top - height) // axis.dilation)"
+MISTAKES["fast.runs"] = {
+    "one tap too few above": (
+        ABOVE,
+        f"{ABOVE} + (top < 0 and top > -height)",
+    ),
+    "one tap too few below": (BELOW, "(height - 1 - top) // axis.dilation"),
+    "dilation above forgotten": (ABOVE, "-top"),
+    "dilation below forgotten": (BELOW, "(height - top)"),
+    "rounded the other way above": (ABOVE, "-top // axis.dilation"),
+    "taps beyond the kernel": (f"min(taps, {BELOW})", BELOW),
+    "less than nothing": (f"max(first, min(taps, {BELOW}))", f"min(taps, {BELOW})"),
+    "stride forgotten": ("output * axis.stride", "output"),
+    "padding forgotten": (" - axis.before", ""),
+    "padding added": ("- axis.before", "+ axis.before"),
+    "first row left out": ("range(start, stop)", "range(start + 1, stop)"),
+    "last row left out": ("range(start, stop)", "range(start, stop - 1)"),
+    "rows counted from zero": ("range(start, stop)", "range(stop - start)"),
+    "too many rows at once": (" and output - found[-1][0] < most", ""),
+    "one row more at once": ("< most:", "<= most:"),
+    "one row fewer at once": ("< most:", "< most - 1:"),
+    "row by row": ("if found and ", "if False and "),
+    "other taps in one run": ("found[-1][2:] == [first, last] and ", ""),
+    "other last taps in one run": (
+        "found[-1][2:] == [first, last]",
+        "found[-1][2] == first",
+    ),
+    "other first taps in one run": (
+        "found[-1][2:] == [first, last]",
+        "found[-1][3] == last",
+    ),
+    "a run's last row forgotten": ("found[-1][1] += 1", "pass"),
+    "a run begins with two": ("[output, output + 1,", "[output, output + 2,"),
+}
 STEPPED = "(across, down * axis.stride, down * axis.dilation, along, step)"
 MISTAKES["fast.stacks"] = {
     "stride forgotten": (STEPPED, STEPPED.replace("axis.stride", "1")),
@@ -1352,28 +1408,25 @@ MISTAKES["fast.stacks"] = {
         STEPPED,
         STEPPED.replace("across", "down * height"),
     ),
-    "one tap too few above": (
-        "max(0, -(top // axis.dilation))",
-        "max(0, -(top // axis.dilation) + (top < 0 and top > -height))",
+    "too many rows at once": ("*span, most)", "*span, 10**9)"),
+    "row by row": ("*span, most)", "*span, 1)"),
+    "the first rows for all": (
+        "span = outputs.start, outputs.stop",
+        "span = 0, outputs.stop - outputs.start",
     ),
-    "one tap too few below": (
-        "-((top - height) // axis.dilation)",
-        "(height - 1 - top) // axis.dilation",
-    ),
-    "too many rows at once": (
-        "min(outputs.stop, start + most)",
-        "outputs.stop",
-    ),
-    "row by row": ("while end < min(", "while end < 0 * min("),
+    "the last row of the source left out": ("runs(height,", "runs(height - 1,"),
     "rows counted from zero": (
         "slice(start - outputs.start, end - outputs.start)",
         "slice(start, end)",
     ),
     "last row left out": (
-        "while start < outputs.stop:",
-        "while start < outputs.stop - 1:",
+        "span = outputs.start, outputs.stop",
+        "span = outputs.start, outputs.stop - 1",
     ),
-    "first row left out": ("start = outputs.start\n", "start = outputs.start + 1\n"),
+    "first row left out": (
+        "span = outputs.start, outputs.stop",
+        "span = outputs.start + 1, outputs.stop",
+    ),
     "kernel upside down": (
         "            ).reshape(shape)",
         "            )[:, :, ::-1].reshape(shape)",
@@ -1387,6 +1440,35 @@ MISTAKES["fast.stacks"] = {
         "slice(0, stop - first), stack",
     ),
     "first tap's row": (" + first * axis.dilation", " + first"),
+}
+CUT_UP = "array.reshape(*shape, count, n // count).swapaxes(-2, -3)"
+MISTAKES["fast.cut"] = {
+    "axis not swapped back": (".swapaxes(-2, -3)", ""),
+    "axes behind one another": (".swapaxes(-2, -3)", ".swapaxes(-1, -3)"),
+    "columns dealt out": (
+        CUT_UP,
+        "np.moveaxis(array.reshape(*shape, n // count, count), -1, -3)",
+    ),
+    "blocks turned": (CUT_UP, f"{CUT_UP}[..., ::-1, :, :]"),
+    "columns of a block turned": (CUT_UP, f"{CUT_UP}[..., ::-1]"),
+    "a copy": (CUT_UP, f"{CUT_UP}.copy()"),
+    "never cut": ("    *shape, n", "    count = 1\n    *shape, n"),
+}
+MISTAKES["fast.multiply"] = {
+    "never cut": ("if count > 1:", "if False:"),
+    "cut as the rows need": ("stack.shape[-1], math", "stack.shape[-2], math"),
+    "the work of one row": ("math.prod(matrix.shape[-2:])", "matrix.shape[-1]"),
+    "the work of all matrices": ("matrix.shape[-2:]", "matrix.shape"),
+    "blocks too narrow": (", 64)", ", 1)"),
+    "blocks too wide": (", 64)", ", 128)"),
+    "matrices of the first blocks": ("matrix[..., None, :, :]", "matrix"),
+    "blocks mixed up": ("cut(stack, count), cut", "cut(stack, count)[:, :, ::-1], cut"),
+    "blocks of the output mixed up": (
+        "cut(out, count)",
+        "cut(out, count)[..., ::-1, :, :]",
+    ),
+    "written to a copy": ("cut(out, count)", "cut(out.copy(), count)"),
+    "matrix turned": ("np.matmul(matrix, s", "np.matmul(matrix[..., ::-1], s"),
 }
 MISTAKES["fast.gather"] = {
     "kernel transposed": ("(0, 1, 3, 4, 2)", "(0, 1, 4, 3, 2)"),
@@ -1403,6 +1485,7 @@ MISTAKES["fast.gather"] = {
     "first rows left out": (RANGE, f"{RANGE}[1:]"),
     "first taps at every edge": (TAPS, FIRST_TAPS),
     "bias forgotten": ("if bias is not None:", "if False:"),
+    "products of the first rows": ("part[:, o])", "part[:, : o.stop - o.start])"),
     "bias once per range of rows": (
         "            if bias is not None:\n                part +=",
         "                if bias is not None:\n                    part +=",
@@ -1510,6 +1593,10 @@ MISTAKES["fast.conv2d"] = {
     **as_it_lies("x", "planes(x)"),
     **as_it_lies("weight", "weight, bias, g), x)"),
 }
+ADDED_UP = "products.sum(axis=(1, 2))"
+BLOCKS = "part[:, o].reshape(*shape, n // count, f)"
+DBIAS = "rows.sum(axis=(1, 2))"
+OVER_ROWS = "upstream.sum(axis=0)"
 MISTAKES["fast.weight_gradients"] = {
     "kernel transposed": ("(0, 4, 3, 1, 2)", "(0, 4, 3, 2, 1)"),
     "kernel upside down": ("by_tap.transpose", "by_tap[:, ::-1].transpose"),
@@ -1523,8 +1610,21 @@ MISTAKES["fast.weight_gradients"] = {
         "pieces(ow, most):",
         "(pieces(ow, most)[:-1] or [slice(0, 1)]):",
     ),
-    "overlaps assigned": ("sums[k, :, taps] +=", "sums[k, :, taps] ="),
-    "rows of a range not added": ("products.sum(axis=1)", "products[:, -1]"),
+    "overlaps assigned": ("sums[k, :, taken] +=", "sums[k, :, taken] ="),
+    "rows of a range not added": (ADDED_UP, "products[:, -1].sum(axis=1)"),
+    "the first block alone": (ADDED_UP, "products[:, :, 0].sum(axis=1)"),
+    "the last block alone": (ADDED_UP, "products[:, :, -1].sum(axis=1)"),
+    "a mean over the blocks": (ADDED_UP, "products.mean(axis=2).sum(axis=1)"),
+    "blocks turned": (BLOCKS, f"{BLOCKS}[:, :, ::-1]"),
+    "blocks dealt out": (
+        BLOCKS,
+        "part[:, o].reshape(*shape[:2], n // count, count, f).swapaxes(2, 3)",
+    ),
+    "blocks of the first rows": (BLOCKS, BLOCKS.replace("o]", ": o.stop - o.start]")),
+    "never cut": ("blocks(n, taps * f, 256)", "1"),
+    "blocks too short": ("taps * f, 256)", "taps * f, 1)"),
+    "blocks too long": ("taps * f, 256)", "taps * f, 512)"),
+    "the work of one filter": ("taps * f, 256)", "taps, 256)"),
     "first range of rows alone": ("sums.sum(axis=0)", "sums[0]"),
     "a mean over the ranges": ("sums.sum(axis=0)", "sums.mean(axis=0)"),
     "first taps at every edge": (
@@ -1532,21 +1632,13 @@ MISTAKES["fast.weight_gradients"] = {
         "slice((used.stop - used.start) * depth)",
     ),
     "the first rows of dy": ("dy[:, by_rows[k]]", "dy"),
-    "dweight in float64": (", f), images.dtype)", ", f))"),
-    "dbias a mean": ("upstream.sum(", "upstream.mean("),
-    "dbias of one row": (
-        "upstream.sum(axis=(0, 2, 3))",
-        "upstream[0].sum(axis=(1, 2))",
-    ),
-    "dbias of one column": (
-        "upstream.sum(axis=(0, 2, 3))",
-        "upstream[:, :, 0].sum(axis=(0, 2))",
-    ),
-    "dbias of one image": (
-        "upstream.sum(axis=(0, 2, 3))",
-        "upstream[..., 0].sum(axis=(0, 2))",
-    ),
-    "dbias in float64": ("axis=(0, 2, 3))", "axis=(0, 2, 3), dtype=np.float64)"),
+    "dweight in float64": ("kh * depth, f), images.dtype)", "kh * depth, f))"),
+    "dbias a mean": (DBIAS, "rows.mean(axis=(1, 2))"),
+    "dbias of one row": (OVER_ROWS, "upstream[0]"),
+    "dbias of one column": (DBIAS, "rows[:, 0].sum(axis=1)"),
+    "dbias of one image": (DBIAS, "rows[..., 0].sum(axis=1)"),
+    "dbias in float64": (DBIAS, DBIAS.replace("axis", "dtype=float, axis")),
+    "dbias turned": (DBIAS, f"{DBIAS}[::-1]"),
 }
 MISTAKES["fast.input_gradients"] = {
     "kernel not turned": ("met[::-1]]", "met]"),
@@ -1684,8 +1776,18 @@ MISTAKES["fast.window_places"] = {
     ],
     "last place dropped": (EVERY, "in list(np.ndindex(*g.kernel))[:-1]"),
     "kernel swapped": (EVERY, "in np.ndindex(*g.kernel[::-1])"),
-    "axes swapped": ("axes(g), g.output", "axes(g)[::-1], g.output"),
-    "outputs swapped": ("g.output, strict", "g.output[::-1], strict"),
+    "axes swapped": ("axes(g), outputs", "axes(g)[::-1], outputs"),
+    "outputs swapped": ("outputs, strict", "outputs[::-1], strict"),
+    "sizes swapped": ("zip(place, size,", "zip(place, size[::-1],"),
+    "windows and pixels swapped": (
+        "((i, slice(None), j), (top, slice(None), left))",
+        "((top, slice(None), left), (i, slice(None), j))",
+    ),
+    "rows counted from zero": (
+        "slice(start, stop), slice",
+        "slice(0, stop - start), slice",
+    ),
+    "as many columns as rows": ("slice(0, g.output[1])", "slice(0, g.output[0])"),
     "dilation forgotten": ("axes(g)", "[a._replace(dilation=1) for a in axes(g)]"),
     "dilation one more": (
         "axes(g)",
@@ -1697,11 +1799,21 @@ MISTAKES["fast.window_places"] = {
         "[a._replace(stride=g.stride[0]) for a in axes(g)]",
     ),
     "last row dropped": (
-        "slice(0, o))",
-        "slice(0, max(o - (o == g.output[0]), 1)))",
+        "slice(start, stop)",
+        "slice(start, max(start + 1, stop - 1))",
+    ),
+    "last column dropped": (
+        "slice(0, g.output[1])",
+        "slice(0, max(1, g.output[1] - 1))",
     ),
 }
-LARGER = "np.maximum(y[to], numbers, out=y[to])"
+MISTAKES["fast.places"] = {
+    "always kept": ("if math.prod(g.kernel) < 100", "if True"),
+    "never kept": ("if math.prod(g.kernel) < 100", "if False"),
+    "size turned": ("tuple(size)", "tuple(size)[::-1]"),
+}
+LARGER = "np.maximum(best[to], numbers, out=y[to])"
+PLACED = "np.maximum(index[to], place, out=index[to])"
 MISTAKES["fast.maxima"] = {
     "zeros in the margin": ("y[...] = -np.inf", "y[...] = 0"),
     "the least float in the margin": (
@@ -1709,40 +1821,59 @@ MISTAKES["fast.maxima"] = {
         "y[...] = np.finfo(y.dtype).min",
     ),
     "margin not cleared": ("y[...] = -np.inf", "pass"),
+    "margin where every place hangs over": (
+        "margin = any(numbers",
+        "margin = all(numbers",
+    ),
     "index not cleared": ("index[...] = 0", "pass"),
-    "first place forgotten": ("y[to] = numbers", "y[to] = -np.inf"),
+    "first place forgotten": ("y[to] = first", "y[to] = -np.inf"),
+    "the only place forgotten": ("if others and not", "if not"),
+    "compared with the first place only": ("        best = y\n", ""),
+    "places counted from zero": ("start=1)", "start=0)"),
     "ties to the last": ("np.greater(", "np.greater_equal("),
+    "the smaller one wins": ("np.greater(", "np.less("),
+    "places added": (PLACED, PLACED.replace("maximum", "add")),
+    "the last comparison's place": (PLACED, "index[to] = place"),
     "NaN ignored": (LARGER, LARGER.replace("maximum", "fmax")),
     "NaN's place forgotten": ("math.isnan(", "0 * math.isnan("),
     "the last NaN wins": (
-        "reversed(list(enumerate(places))):\n            index[to][np.isnan",
-        "enumerate(places):\n            index[to][np.isnan",
+        "reversed(list(enumerate(found))):\n            index[to][np.isnan",
+        "enumerate(found):\n            index[to][np.isnan",
     ),
     "the last minus infinity wins": (
-        "reversed(list(enumerate(places))):\n            index[to][(",
-        "enumerate(places):\n            index[to][(",
+        "reversed(list(enumerate(found))):\n            index[to][(",
+        "enumerate(found):\n            index[to][(",
     ),
     "minus infinity to the margin": ("(y == -np.inf).any()", "False"),
     "every minus infinity's place": (" & (y[to] == -np.inf)", ""),
     "every NaN's place": ("[np.isnan(numbers)] = k", "[np.isnan(y[to])] = k"),
     "a sum": (LARGER, LARGER.replace("maximum", "add")),
     "the least": (LARGER, LARGER.replace("maximum", "minimum")),
-    "rectify ignored": ("    if rectify:\n", "    if False:\n"),
-    "always rectified": ("    if rectify:\n", "    if True:\n"),
-    "index of a negative maximum kept": ("if rectify and index", "if 0 and index"),
-    "index of zero kept": ("np.less_equal(y, 0)", "np.less(y, 0)"),
-    "index of the last place instead": (
-        "index.dtype.type(len(places))",
-        "index.dtype.type(len(places) - 1)",
-    ),
+    "the last place alone": (LARGER, "y[to] = numbers"),
 }
+BELOW_ZERO = "np.less_equal(y, 0)"
+CUT_OFF = "np.maximum(y, np.zeros(y.shape[2:], y.dtype), out=y)"
+MISTAKES["fast.cut_off"] = {
+    "index kept": ("if index is not None:", "if False:"),
+    "index of zero kept": (BELOW_ZERO, "np.less(y, 0)"),
+    "index of NaN lost": (BELOW_ZERO, "np.logical_not(y > 0)"),
+    "index of what is above zero": (BELOW_ZERO, "np.greater(y, 0)"),
+    "index of the last place instead": ("type(nobody)", "type(nobody - 1)"),
+    "index of all": ("below * index", "1 * index"),
+    "index added": ("np.maximum(index,", "np.add(index,"),
+    "nothing cut off": (CUT_OFF, "pass"),
+    "NaN cut off": (CUT_OFF, CUT_OFF.replace("maximum", "fmax")),
+    "cut off above": (CUT_OFF, CUT_OFF.replace("maximum", "minimum")),
+    "largest magnitude": (CUT_OFF, "np.abs(y, out=y)"),
+    "cut off at one": (CUT_OFF, CUT_OFF.replace("zeros", "ones")),
+}
+SUM = 'np.einsum("i->", array.ravel(order="K"))'
 MISTAKES["fast.is_finite"] = {
-    "infinity counted": ("math.isfinite(array.sum())", "not math.isnan(array.sum())"),
-    "NaN counted": ("math.isfinite(array.sum())", "not math.isinf(array.sum())"),
+    "infinity counted": (f"math.isfinite({SUM})", f"not math.isnan({SUM})"),
+    "NaN counted": (f"math.isfinite({SUM})", f"not math.isinf({SUM})"),
     "the other way round": ("return math", "return not math"),
-    "the first number alone": ("array.sum()", "array.ravel()[:1].sum()"),
-    "overflow an error": ('over="ignore", ', ""),
-    "infinities an error": (', invalid="ignore"', ""),
+    "the first number alone": (SUM, "array.ravel()[:1].sum()"),
+    "the first row alone": (SUM, SUM.replace("array.ravel", "array[:1].ravel")),
 }
 MISTAKES["fast.hand_back"] = {
     "overlaps assigned": ("gradient += dy[to] * won", "gradient[...] = dy[to] * won"),
@@ -1764,23 +1895,41 @@ MISTAKES["fast.hand_back"] = {
     "to the next place": ("index[to] == k", "index[to] + 1 == k"),
     "to every place": ("index[to] == k", "index[to] >= 0"),
     "last place left out": (
-        "in enumerate(places)",
-        "in list(enumerate(places))[: len(dy) - 1]",
+        "in enumerate(where)",
+        "in list(enumerate(where))[:-1]",
     ),
+    "first place left out": ("in enumerate(where)", "in [*enumerate(where)][1:]"),
+    "places counted from one": ("enumerate(where)", "enumerate(where, 1)"),
+    "gradient lost": ("dx[at]", "dx[at].copy()"),
 }
+POOL_ROWS = "pieces(oh, oh, images.size * 7e-10)"
 MISTAKES["fast.pool_max"] = {
-    "rectify forgotten": ("part, rectify)", "part)"),
+    "rectify forgotten": ("if rectify:", "if False:"),
+    "always rectified": ("if rectify:", "if True:"),
+    "the last place is nobody": (
+        "part, math.prod(g.kernel))",
+        "part, math.prod(g.kernel) - 1)",
+    ),
     "an index unasked": ("if with_index else None", "if True else None"),
-    "first channels left out": (
-        "pieces(channels, channels, images.size * 4e-10)",
-        "pieces(channels, channels, images.size * 4e-10)[1:]",
+    "first rows left out": (POOL_ROWS, f"{POOL_ROWS}[1:]"),
+    "last rows left out": (POOL_ROWS, f"{POOL_ROWS}[:-1]"),
+    "the first rows' windows": (
+        "places(g, size, rows)",
+        "places(g, size, slice(0, rows.stop - rows.start))",
     ),
-    "channels turned": ("g, images[:, c])", "g, images[:, ::-1][:, c])"),
-    "images turned": ("g, images[:, c])", "g, images[:, c, :, ::-1])"),
-    "rows and columns swapped": (
-        "(g.output[0], channels, g.output[1], n)",
-        "(g.output[1], channels, g.output[0], n)",
+    "the first rows' index": ("index[rows]", "index[: rows.stop - rows.start]"),
+    "the first rows' maxima": (
+        "rows), y[rows], part)",
+        "rows), y[: rows.stop - rows.start], part)",
     ),
+    "the first rows rectified": (
+        "cut_off(y[rows],",
+        "cut_off(y[: rows.stop - rows.start],",
+    ),
+    "channels turned": ("maxima(images,", "maxima(images[:, ::-1],"),
+    "images turned": ("maxima(images,", "maxima(images[..., ::-1],"),
+    "rows and columns swapped": ("(oh, channels, ow, n)", "(ow, channels, oh, n)"),
+    "height and width swapped": ("x.shape[-2:]", "x.shape[:-3:-1]"),
     "float64": ("n), x.dtype)", "n), np.float64)"),
     "x used up": ("    return y, index", "    x[...] = 0\n    return y, index"),
     **as_it_lies("x", "planes(x)"),
@@ -1797,14 +1946,42 @@ MISTAKES["fast.unpool_max"] = {
     "margin forgotten": (" and g.padding == (0, 0)", ""),
     "cleared where windows are tiles": ("if not tiled:", "if tiled:"),
     "cleared to one": ("dx[...] = 0", "dx[...] = 1"),
-    "first channels left out": (
-        "pieces(channels, channels, dx.size * 4e-10)",
-        "pieces(channels, channels, dx.size * 4e-10)[1:]",
+    "first part left out": ("dx.size * 6e-10)", "dx.size * 6e-10)[1:]"),
+    "last part left out": ("dx.size * 6e-10)", "dx.size * 6e-10)[:-1]"),
+    "always as many parts as rows": ("count = oh if once else channels", "count = oh"),
+    "always as many parts as channels": (
+        "count = oh if once else channels",
+        "count = channels",
+    ),
+    "parts of rows for channels": (
+        "(part, all_channels) if once else (all_rows, part)",
+        "(all_rows, part)",
+    ),
+    "parts of channels for rows": (
+        "(part, all_channels) if once else (all_rows, part)",
+        "(part, all_channels)",
+    ),
+    "the first rows' windows": (
+        "places(g, size, rows)",
+        "places(g, size, slice(0, rows.stop - rows.start))",
+    ),
+    "the first rows' index": (
+        "index[rows, c]",
+        "index[: rows.stop - rows.start, c]",
+    ),
+    "the first rows of dy": (
+        "upstream[rows, c]",
+        "upstream[: rows.stop - rows.start, c]",
     ),
     "channels turned": (
-        "hand_back(upstream[:, c]",
-        "hand_back(upstream[:, ::-1][:, c]",
+        "hand_back(upstream[rows, c]",
+        "hand_back(upstream[rows, ::-1][:, c]",
     ),
+    "the first channels' gradient": (
+        "dx[:, c], once",
+        "dx[:, : c.stop - c.start], once",
+    ),
+    "never once": ("dx[:, c], once)", "dx[:, c])"),
     "batch axis kept": ("unplanes(dx, dy)", "unplanes(dx, dx)"),
     "height and width swapped": (
         "(height, width) = planes(dy), size",
@@ -1867,7 +2044,8 @@ PIXEL_COUNTS = {
 }
 MISTAKES["fast.avg_pool2d"] = {
     **PIXEL_COUNTS,
-    "the last place alone": ("y[to] += numbers", "y[to] = numbers"),
+    "the last place alone": ("y[to] += images[at]", "y[to] = images[at]"),
+    "last row dropped": ("0, g.output[0])", "0, max(1, g.output[0] - 1))"),
     "begun at one": ("np.zeros(", "np.ones("),
     "stride forgotten": (
         "kernel_size, stride, padding, 1",
@@ -1875,7 +2053,7 @@ MISTAKES["fast.avg_pool2d"] = {
     ),
     "batch axis kept": ("unplanes(y, x)", "unplanes(y, y)"),
     "float64": ("shape[3]), x.dtype)", "shape[3]))"),
-    "NaN ignored": ("+= numbers", "+= np.nan_to_num(numbers)"),
+    "NaN ignored": ("+= images[at]", "+= np.nan_to_num(images[at])"),
     "x used up": ("    return un", "    x[...] = 0\n    return un"),
     **as_it_lies("x", "planes(x)"),
 }
@@ -1888,11 +2066,12 @@ MISTAKES["fast.avg_pool2d_backward"] = {
         ),
         "not divided": (" / counts.astype(dy.dtype)", ""),
     },
-    "overlaps assigned": ("numbers += shares[to]", "numbers[...] = shares[to]"),
+    "overlaps assigned": ("dx[at] += shares[to]", "dx[at] = shares[to]"),
+    "last row dropped": ("0, g.output[0])", "0, max(1, g.output[0] - 1))"),
     "begun at one": ("np.zeros(", "np.ones("),
     "only to the first pixel": (
-        "in window_places(g, dx)",
-        "in [next(window_places(g, dx))]",
+        "in places(g, x.shape[-2:], slice(0, g.output[0]))",
+        "in places(g, x.shape[-2:], slice(0, g.output[0]))[:1]",
     ),
     "batch axis kept": ("unplanes(dx, x)", "unplanes(dx, dx)"),
     "float64": ("shape[3]), dy.dtype", "shape[3]), np.float64"),
@@ -1924,39 +2103,57 @@ MISTAKES["threads.Products"] = {
         "library.set_num_threads(self.before[0][1])",
     ),
     "the first library alone": ("_ in self.before if", "_ in self.before[:1] if"),
-    "let go within": ("if not self.inside[me]:", "if True:"),
+    "let go within": ("if self.inside[me] > 1:", "if False:"),
+    "counted when nobody is inside": ("            del self.inside[me]\n", ""),
     "counts read again within": ("if not self.inside:", "if True:"),
     "nobody leaves": ("self.inside[me] -= 1", "pass"),
     "nobody enters": ("self.inside[me] += 1", "pass"),
     "looked for every time": ("if self.libraries is None:", "if True:"),
+    "held after an interrupt": ("            self.__exit__()\n", ""),
+    "an interrupt lost": ("            raise\n", ""),
+    "direct everywhere": ("bool(kinds & DIRECT)", "True"),
+    "direct nowhere": ("bool(kinds & DIRECT)", "False"),
 }
 MISTAKES["threads.stay_on"] = {
     "one core only": ("cores)", "{min(cores)})"),
     "anywhere": ("os.sched_setaffinity(0, cores)", "pass"),
 }
-MISTAKES["threads.Crew"] = {
-    "started every time": ("if not self.started:", "if True:"),
-    "one thread too many": ("(None,) * (self.count - 1)", "(None,) * self.count"),
-    "one thread stays": (
-        "for _ in range(self.count - 1):",
-        "for _ in range(self.count - 2):",
+MISTAKES["threads.work_through"] = {
+    "last job first": ("left.popleft()", "left.pop()"),
+    "one job for each thread": ("    while True:\n", "    for _ in range(1):\n"),
+    "a task's error is the end": (
+        "            job = left.popleft()\n        except IndexError:\n"
+        "            return\n        task(job)\n",
+        "            task(left.popleft())\n        except IndexError:\n"
+        "            return\n",
     ),
-    "stays busy": (
-        "            self.send_home()\n        self.busy.release()",
-        "            self.send_home()",
+}
+MISTAKES["threads.Crew"] = {
+    "started every time": (
+        "range(len(self.threads), self.count - 1)",
+        "range(self.count - 1)",
+    ),
+    "one thread too many": (
+        "range(len(self.threads), self.count - 1)",
+        "range(len(self.threads), self.count)",
+    ),
+    "one thread stays": (
+        "            while self.threads:\n",
+        "            while self.threads[1:]:\n",
     ),
     "nobody is let go": ("self.leaving = True", "pass"),
+    "nobody goes": ("self.inbox.put(None)", "pass"),
     "cores taken from the caller for good": (
-        "        if self.cores:\n            stay_on(self.mine)\n",
+        "            if self.cores:\n                stay_on(cores)\n",
         "",
     ),
     "the caller keeps to the others' cores": (
-        "self.mine - self.cores or self.mine",
-        "self.cores",
+        "cores.difference(self.cores) or cores",
+        "set(self.cores)",
     ),
     "the caller shares the others' cores": (
-        "self.mine - self.cores or self.mine",
-        "self.mine",
+        "cores.difference(self.cores) or cores",
+        "cores",
     ),
     "the caller's first core taken": (
         "mine[1 : self.count] if",
@@ -1964,16 +2161,67 @@ MISTAKES["threads.Crew"] = {
     ),
     "all threads on one core": ("stay_on({core})", "stay_on({1})"),
     "on no core of its own": ("if core is not None:", "if False:"),
+    "held for good": ('            del self.held["by"]\n', "            pass\n"),
+    "released by anybody": (
+        'if self.held.get("by") == threading.get_ident():',
+        'if "by" in self.held:',
+    ),
+    "claimed by everybody": (
+        'self.held.setdefault("by", me) == me',
+        'self.held.setdefault("by", me) != 0',
+    ),
+    "nobody can claim it": (
+        'self.held.setdefault("by", me) == me',
+        'self.held.get("by") == me',
+    ),
+    "let go while somebody has it": (
+        'if self.held.setdefault("by", 0) == 0:',
+        "if True:",
+    ),
+    "let go at work, it stays": (
+        "        if self.leaving:\n            self.dismiss()\n",
+        "",
+    ),
+    "jobs are left": ("                left.clear()\n", ""),
+    "no tickets": ("min(helpers, len(self.threads))", "0"),
+    "no threads is an error": (
+        "contextlib.suppress(RuntimeError)",
+        "contextlib.nullcontext()",
+    ),
+    "errors forgotten": ("                raise answer\n", "                pass\n"),
+    "errors of helpers forgotten": ("finished.put(error)", "finished.put(None)"),
+    "doesn't wait": ("while len(answers) < len(came):", "while False:"),
+    "waits for one helper only": (
+        "while len(answers) < len(came):",
+        "while len(answers) < len(came[:1]):",
+    ),
+    "doesn't wait after an interrupt": ("                        came.append(1)\n", ""),
+    "an interrupt lost": ("answers.append(error)", "answers.append(None)"),
+    "one helper too few": (
+        "for _ in range(len(tickets)):",
+        "for _ in range(len(tickets) - 1):",
+    ),
+    "the caller doesn't work": (
+        "                work_through(left, task)\n",
+        "                pass\n",
+    ),
+    "shares what is shared": ("        self.sharing = True\n", ""),
+    "shares once only": ("            self.sharing = False\n", ""),
+    "helpers with settings of their own": (
+        "functools.partial(context.run, help_out)",
+        "help_out",
+    ),
 }
 MISTAKES["threads.start_over"] = {
     "nothing forgotten": ('STATE["crew"] = Crew(STATE["crew"].count)', "pass"),
     "one thread fewer": ('STATE["crew"].count)', 'STATE["crew"].count - 1)'),
     "back to the beginning": ('(STATE["crew"].count)', "(machine_threads())"),
     "users of the parent's counted": (
-        "threading.Lock(), Counter()",
-        "threading.Lock(), PRODUCTS.inside",
+        "Counter({me: PRODUCTS.inside[me]} if PRODUCTS.inside[me] else {})",
+        "PRODUCTS.inside",
     ),
-    "the parent's lock kept": ("PRODUCTS.lock, PRODUCTS", "_, PRODUCTS"),
+    "its own forgotten": ("if PRODUCTS.inside[me] else", "if False else"),
+    "the parent's lock kept": ("PRODUCTS.lock = threading.RLock()", "pass"),
 }
 MISTAKES["threads.get_num_threads"] = {
     "besides the caller's own": ('crew"].count', 'crew"].count - 1'),
@@ -1985,27 +2233,44 @@ MISTAKES["threads.set_num_threads"] = {
     "no more than the machine's": ("Crew(count)", "Crew(min(count, 1))"),
     "zero taken": ('"count", 1)', '"count", 1, least=0)'),
 }
-MISTAKES["threads.in_parallel"] = {
-    "first job left out": ("list(jobs), STATE", "list(jobs)[1:], STATE"),
-    "last job left out": ("list(jobs), STATE", "list(jobs)[:-1], STATE"),
-    "every thread does all": [
-        ("job = next(left, left)", "job = next(mine, left)"),
-        (
-            "        def work():\n",
-            "        def work():\n            mine = iter(jobs)\n",
-        ),
-    ],
-    "one helper too few": ("len(jobs)) - 1 if", "len(jobs)) - 2 if"),
-    "on this thread alone": ("if helpers < 1 or", "if True or"),
-    "short work shared out": ("if seconds > SHORT else 0", ""),
-    "long work not shared out": ("seconds > SHORT", "seconds < SHORT"),
-    "errors forgotten": ("        raise error\n", "        pass\n"),
-    "errors of helpers forgotten": ("finished.put(error)", "finished.put(None)"),
-    "doesn't wait": (
-        "errors = [finished.get() for _ in range(helpers)]",
-        "errors = []",
+MISTAKES["threads.at_work"] = {
+    "never released": ("                crew.release()", "                pass"),
+    "released by those within": ("            if outermost:", "            if True:"),
+    "not released after an error": (
+        "        try:\n            if crew.count > 1:\n                crew.claim()\n"
+        "            yield\n        finally:\n            if outermost:\n"
+        "                crew.release()",
+        "        if crew.count > 1:\n            crew.claim()\n        yield\n"
+        "        if outermost:\n            crew.release()",
     ),
-    "products not held": ("with PRODUCTS:", "if True:"),
+    "nobody claimed": ("                crew.claim()", "                pass"),
+    "claimed by one alone": ("if crew.count > 1:", "if crew.count == 1:"),
+    "products not limited": ("with PRODUCTS:", "if True:"),
+    "released at the beginning": (
+        "            yield\n",
+        "            crew.release()\n            yield\n",
+    ),
+}
+HELD = "at_work() if helpers > 0 else PRODUCTS"
+MISTAKES["threads.in_parallel"] = {
+    "first job left out": ("deque(jobs), STATE", "deque(list(jobs)[1:]), STATE"),
+    "last job left out": ("deque(jobs), STATE", "deque(list(jobs)[:-1]), STATE"),
+    "every thread does all": (
+        "crew.share(task, left, helpers)",
+        "[crew.share(task, left.copy(), 1) for _ in range(2)]",
+    ),
+    "one helper too few": ("len(left)) - 1 if", "len(left)) - 2 if"),
+    "on this thread alone": ("if helpers > 0 and mine and", "if False and mine and"),
+    "within a task, too": ("mine and not crew.sharing:", "mine:"),
+    "with somebody else's crew": ("helpers > 0 and mine and", "helpers > 0 and"),
+    "short work shared out": (" if seconds > SHORT else 0", ""),
+    "long work not shared out": ("seconds > SHORT", "seconds < SHORT"),
+    "products not held": (HELD, "contextlib.nullcontext()"),
+    "products not held by one": (
+        HELD,
+        HELD.replace("PRODUCTS", "contextlib.nullcontext()"),
+    ),
+    "crew not claimed": (HELD, "PRODUCTS"),
 }
 MISTAKES["threads.pieces"] = {
     "rounded down": ("-(-total // max(1, most))", "max(1, total // max(1, most))"),
@@ -2023,17 +2288,40 @@ MISTAKES["threads.pieces"] = {
     "empty pieces": ("min(get_num_threads(), total)", "get_num_threads()"),
     "one of nothing": ("range(count + 1)", "range((count or 1) + 1)"),
 }
+MISTAKES["threads.blocks"] = {
+    "rounded down": ("-(-total * each // SMALL)", "total * each // SMALL"),
+    "one more than needed": ("-(-total * each // SMALL)", "total * each // SMALL + 1"),
+    "the work of one row forgotten": ("-total * each //", "-total //"),
+    "at least two": ("max(1, ", "max(2, "),
+    "least ignored": ("min(total // least, first + 63)", "first + 63"),
+    "least taken for the most": ("total // least, first", "least, first"),
+    "fewer rows than least": ("total // least", "-(-total // least)"),
+    "more rows than least": ("total // least", "total // (least + 1)"),
+    "what doesn't divide": ("if total % count == 0", "if True"),
+    "the first that doesn't divide": (", 1)\n", ", first)\n"),
+    "also where everything is copied": ("if not PRODUCTS.direct:", "if False:"),
+    "the smallest blocks": ("for count in counts", "for count in counts[::-1]"),
+    "the last count left out": ("first + 63) + 1)", "first + 63))"),
+    "without end": ("min(total // least, first + 63)", "total // least"),
+    "only what is needed": ("first + 63)", "first)"),
+}
+ROWS = "pieces(len(a), len(a), seconds=2e-11 * len(a) * each)"
 MISTAKES["threads.product"] = {
-    "first rows left out": ("* b.shape[1])\n", "* b.shape[1])[1:]\n"),
-    "last rows left out": ("* b.shape[1])\n", "* b.shape[1])[:-1]\n"),
-    "the first rows for all": (
-        "np.matmul(a[r], b",
-        "np.matmul(a[: r.stop - r.start], b",
-    ),
-    "b turned": ("a[r], b,", "a[r], b[::-1],"),
+    "first rows left out": (ROWS, f"{ROWS}[1:]"),
+    "last rows left out": (ROWS, f"{ROWS}[:-1]"),
+    "the first rows for all": ("out = a[r], y", "out = a[: r.stop - r.start], y"),
+    "written to the first rows": ("= a[r], y[r]", "= a[r], y[: r.stop - r.start]"),
+    "written to a copy": ("= a[r], y[r]", "= a[r], y[r].copy()"),
+    "b turned": (", b, out", ", b[::-1], out"),
+    "blocks turned": ("*shape, -1), b,", "*shape, -1)[::-1], b,"),
     "a's dtype": ("np.result_type(a, b)", "a.dtype"),
     "float64": ("np.result_type(a, b)", "np.float64"),
-    "in one piece": ("seconds=2e-11 * a.size * b.shape[1]", "seconds=0"),
+    "in one piece": (ROWS, ROWS.replace("2e-11 * len(a) * each", "0")),
+    "never in blocks": ("if direct else 1", "if False else 1"),
+    "in blocks wherever b lies": ("if direct else 1", "if True else 1"),
+    "blocks of any length": ("each, 4)", "each, 1)"),
+    "blocks too long": ("each, 4)", "each, 8)"),
+    "the work of one column": ("= math.prod(b.shape)", "= len(b)"),
 }
 MISTAKES["threads.Buffers"] = {
     "memory in use": ("if fits and ", "if fits or "),
@@ -2067,11 +2355,122 @@ MISTAKES["threads.empty"] = {
 
 # The network: from layers to models.
 
-NETWORK = json.loads((ROOT / "tests" / "network_mistakes.json").read_text("utf-8"))
-for function, mistakes in NETWORK.items():
-    MISTAKES[function] = {
-        name: (edit["right"], edit["wrong"]) for name, edit in mistakes.items()
-    }
+NETWORK = {
+    function: {name: (edit["right"], edit["wrong"]) for name, edit in mistakes.items()}
+    for function, mistakes in json.loads(
+        (ROOT / "tests" / "network_mistakes.json").read_text("utf-8")
+    ).items()
+}
+SMOOTHED = "CrossEntropyLoss(label_smoothing)(logits, labels)"
+MEAN_LOSS = "losses.sum() / len(logits)"
+SOFTENED = "(np.exp(logs) - q) / len(logits)"
+IN_ORDER = "unplanes(planes(x), x)"
+BOTH_WATCHED = "{*vars(layer), *vars(following)}"
+MOVED_ROWS = "p.data.size * 1.5e-9)"
+CLIPPED = """\
+            if clip_norm is not None:
+                clip_grad_norm(optimizer.parameters, clip_norm)
+"""
+STEP = "            optimizer.step()\n"
+# What that file says of functions that are others now, and of new ones.
+CHANGED = {
+    "losses.cross_entropy": {
+        "summed, gradient averaged": (f"{SMOOTHED}[0]", f"{SMOOTHED}[0] * len(labels)"),
+        "mean over classes too": (
+            f"{SMOOTHED}[0]",
+            f"{SMOOTHED}[0] / np.shape(logits)[1]",
+        ),
+        "softmax twice": (SMOOTHED, SMOOTHED.replace("(logits", "(softmax(logits)")),
+        "minus zero": (f"return {SMOOTHED}[0]", f"return -(0.0 - {SMOOTHED}[0])"),
+        "smoothing forgotten": (SMOOTHED, SMOOTHED.replace("label_smoothing", "0")),
+    },
+    "losses.cross_entropy_backward": {
+        "gradient summed": (f"{SMOOTHED}[1]", f"{SMOOTHED}[1] * len(labels)"),
+        "softmax twice": (SMOOTHED, SMOOTHED.replace("(logits", "(softmax(logits)")),
+        "smoothing forgotten": (SMOOTHED, SMOOTHED.replace("label_smoothing", "0")),
+    },
+    "losses.CrossEntropyLoss": {
+        "summed, gradient averaged": (MEAN_LOSS, "losses.sum()"),
+        "mean over classes too": (MEAN_LOSS, "losses.mean()"),
+        "softmax twice": ("log_softmax(logits)", "log_softmax(softmax(logits))"),
+        "softmax twice for the gradient": ("np.exp(logs)", "softmax(np.exp(logs))"),
+        "logarithms for the gradient": ("np.exp(logs)", "logs"),
+        "minus zero": (f"0 - {MEAN_LOSS}", f"-{MEAN_LOSS}"),
+        "gradient summed": (SOFTENED, "np.exp(logs) - q"),
+        "gradient turned": (SOFTENED, "(q - np.exp(logs)) / len(logits)"),
+        "smoothing forgotten": ("labels, self.label_smoothing)", "labels, 0)"),
+        "gradient without smoothing": (
+            SOFTENED,
+            "(np.exp(logs) - truth(logits, labels, 0)[1]) / len(logits)",
+        ),
+        "loss without smoothing": (
+            "losses = np.multiply(q, logs, out=np.zeros_like(logs), where=q > 0)",
+            "hard = truth(logits, labels, 0)[1]\n"
+            "        losses = np.where(hard > 0, hard * logs, 0)",
+        ),
+        "zero times infinity": ("where=q > 0", "where=True"),
+    },
+    "optimizers.Adam": {
+        "first rows left out": (MOVED_ROWS, f"{MOVED_ROWS}[1:]"),
+        "last rows left out": (MOVED_ROWS, f"{MOVED_ROWS}[:-1]"),
+    },
+    "training.train_step": {
+        "gradients not cleared": ("model.zero_grad()", "pass"),
+        "cleared after backward": (
+            "model.zero_grad()\n            model.accumulate(dlogits)",
+            "model.accumulate(dlogits)\n            model.zero_grad()",
+        ),
+        "clipped after the step": (CLIPPED + STEP, STEP + CLIPPED),
+        "no step": (STEP, ""),
+        "crew not kept": ("with at_work():", "if True:"),
+    },
+    "layers.reshape_images": {
+        "images mixed up where they lie side by side": (
+            "last.transpose(-1, *range(len(shape)))",
+            "last.reshape(n, *shape)",
+        ),
+        "numbers mixed up where images lie side by side": (
+            "reshape(*shape, n)",
+            "reshape(*shape, n, order='F')",
+        ),
+        "pixels turned where images lie side by side": (
+            "*range(1, x.ndim), 0",
+            "*range(x.ndim - 1, 0, -1), 0",
+        ),
+        "copied where images lie side by side": (
+            ".reshape(*shape, n)",
+            ".reshape(*shape, n).copy()",
+        ),
+    },
+    "layers.melts": {
+        "whatever stands before": ("type(layer) is not ReLU or ", ""),
+        "a subclass of ReLU": (
+            "type(layer) is not ReLU",
+            "not isinstance(layer, ReLU)",
+        ),
+        "whatever stands behind": (
+            "or type(following) is not MaxPool2d",
+            "or not hasattr(following, 'dilation')",
+        ),
+        "one that is watched": (f'{{"forward", "backward"}} & {BOTH_WATCHED}', "False"),
+        "whatever is watched behind it": (BOTH_WATCHED, "{*vars(layer)}"),
+        "a ReLU that is watched": (BOTH_WATCHED, "{*vars(following)}"),
+    },
+    "layers.Sequential": {
+        "crew not kept": ("with at_work():", "if True:"),
+        "only the first layers run": ("return self.run(x)", "return self[:-1].run(x)"),
+    },
+    "layers.Conv2d": {
+        "brought in order for each way": ("if x.ndim == 4:", "if False:"),
+        "images turned": (IN_ORDER, "unplanes(planes(x[::-1]), x)"),
+        "channels turned": (IN_ORDER, "unplanes(planes(x[:, ::-1]), x)"),
+        "rows turned": (IN_ORDER, "unplanes(planes(x)[::-1], x)"),
+        "float64": (IN_ORDER, "unplanes(planes(x.astype(float)), x)"),
+    },
+}
+for function, mistakes in CHANGED.items():
+    NETWORK[function] = NETWORK.get(function, {}) | mistakes
+MISTAKES |= NETWORK
 
 
 # How a mistake is made, and how the tests of its module end.
@@ -2105,6 +2504,11 @@ class Mistake:
             return any(item.name.startswith(f"test_{m}_") for m in self.tested_with)
         return item.path.name in {f"test_{m}.py" for m in self.tested_with}
 
+    @property
+    def home(self):
+        """Return the module itself, and the function's name in it."""
+        return sys.modules[f"cnnbook.{self.module}"], self.function.split(".")[1]
+
     def text(self, source):
         """Return the function's text with the mistake in it.
 
@@ -2114,8 +2518,9 @@ class Mistake:
             If the module's text isn't what the mistake was written for.
         """
         name = self.function.split(".")[1]
-        sections = re.split(r"^# %%.*#(\w+)\n", source, flags=re.MULTILINE)
-        right = dict(zip(sections[1::2], sections[2::2], strict=True)).get(name)
+        defined = re.compile(rf"^(def|class) {name}\b", re.MULTILINE)
+        sections = re.split(r"^# %%.*\n", source, flags=re.MULTILINE)
+        right = next(filter(defined.search, sections), None)
         if right is None:
             raise LookupError(f"{self}: there is no such function any more")
         text = right
@@ -2132,17 +2537,49 @@ class Mistake:
 
     def make(self):
         """Give the function, wherever it has been imported, the mistaken code."""
-        module = sys.modules[f"cnnbook.{self.module}"]
+        module, name = self.home
         source = Path(module.__file__).read_text(encoding="utf-8")
-        name = self.function.split(".")[1]
         names = dict(vars(module))
         exec(compile(self.text(source), str(self), "exec"), names)
+        exchange(getattr(module, name), names[name])
+        forget_results()
+
+    def parts(self):
+        """Return the text as Python reads it: the function, or class and methods."""
+        module, name = self.home
+        source = Path(module.__file__).read_text(encoding="utf-8")
+        defined = ast.parse(self.text(source)).body
+        (whole,) = (node for node in defined if getattr(node, "name", None) == name)
+        found = whole.body if isinstance(whole, ast.ClassDef) else [whole]
+        found = [node for node in found if isinstance(node, ast.FunctionDef)]
+        return whole, {f"{self.function}.{node.name}": node for node in found}
+
+    def changed(self):
+        """Return the names of the parts that the mistake changes, or else of all."""
+        _, right = replace(self, edits=()).parts()
+        _, wrong = self.parts()
+        return {
+            name
+            for name, node in wrong.items()
+            if name not in right or ast.dump(node) != ast.dump(right[name])
+        } or set(wrong)
+
+    def listen(self, called):
+        """Let each part of the function note in a set that it is called."""
+        module, name = self.home
+        whole, parts = self.parts()
+        for part, node in parts.items():
+            node.body[:0] = ast.parse(f"__called__.add({part!r})").body
+        vars(module)["__called__"] = called
+        names = dict(vars(module))
+        exec(compile(ast.Module([whole], []), str(self), "exec"), names)
         exchange(getattr(module, name), names[name])
 
 
 def exchange(right, wrong):
     """Give a function another's code; give a class another's, method by method."""
     if not isinstance(right, type):
+        right, wrong = inspect.unwrap(right), inspect.unwrap(wrong)
         right.__code__, right.__defaults__ = wrong.__code__, wrong.__defaults__
         return
     for name, value in vars(wrong).items():
@@ -2150,6 +2587,14 @@ def exchange(right, wrong):
             exchange(vars(right)[name], value)
         elif not name.startswith("__"):
             setattr(right, name, value)
+
+
+def forget_results():
+    """Empty the caches of all functions: no version sees another one's results."""
+    for module in [m for name, m in sys.modules.items() if name.startswith("cnnbook.")]:
+        for function in list(vars(module).values()):
+            if hasattr(function, "cache_clear"):
+                function.cache_clear()
 
 
 def every_mistake():
@@ -2168,7 +2613,8 @@ class Trial:
         self.mistakes = mistakes
         self.sender = sender
         self.failures, self.passed = [], 0
-        self.noticed = {}  # a test that noticed -> the functions with the mistakes
+        self.costs = {}  # test -> seconds, and the functions that it calls
+        self.tried, self.noticed = Counter(), Counter()  # mistakes, of each test
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
@@ -2186,48 +2632,103 @@ class Trial:
         """Try every mistake, where that can be done in a process of its own."""
         if session.testsfailed:
             return None  # pytest says what it couldn't collect
+        if not FORKS:
+            for mistake in self.mistakes:
+                self.sender.send((mistake, self.run(session, mistake)["verdict"]))
+            return True
         gc.freeze()
-        for mistake in self.mistakes:
-            if not FORKS:
-                self.run(session, mistake)
-                continue
-            reading, writing = os.pipe()
-            process = os.fork()
-            if not process:
-                signal.alarm(LIMIT)
-                os.write(writing, self.run(session, mistake).encode())
-                os._exit(0)
-            os.close(writing)
-            with open(reading, encoding="utf-8") as said:
-                self.noticed.setdefault(said.read(), set()).add(mistake.function)
-            _, status = os.waitpid(process, 0)
-            if status:
-                self.sender.send((mistake, f"its process ended with {status}"))
+        waiting = sorted(self.mistakes, key=lambda mistake: len(mistake.edits) > 0)
+        running = {}
+        while waiting or running:
+            while len(running) < AT_ONCE:
+                unknown = {m.module for m, _ in running.values() if not m.edits}
+                ready = (m for m in waiting if m.module not in unknown)
+                mistake = next(ready, None)
+                if mistake is None:
+                    break
+                waiting.remove(mistake)
+                file, process = self.fork(session, mistake)
+                running[file] = mistake, process
+            for file in connection.wait(list(running)):
+                self.hear(file, *running.pop(file))
         return True
 
+    def fork(self, session, mistake):
+        """Start a process that tries a mistake; return what it will write to."""
+        reading, writing = os.pipe()
+        process = os.fork()
+        if not process:
+            os.close(reading)
+            signal.alarm(LIMIT)
+            folder = os.environ["PYTEST_DEBUG_TEMPROOT"]
+            folder = folder_for_tests(f"{folder}/{os.getpid()}")
+            said = json.dumps(self.run(session, mistake))
+            with open(writing, "w", encoding="utf-8") as file:
+                file.write(said)
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(0)
+        os.close(writing)
+        return open(reading, encoding="utf-8"), process
+
+    def hear(self, file, mistake, process):
+        """Learn from what a process has tried, and pass its verdict on."""
+        with file:
+            said = file.read()
+        _, status = os.waitpid(process, 0)
+        if status or not said:
+            self.sender.send((mistake, f"its process ended with {status}"))
+            return
+        found = json.loads(said)
+        self.costs |= found["costs"]
+        for whose in ("", *found["changed"]) if mistake.edits else ():
+            self.tried.update((test, whose) for test in found["ran"])
+            self.noticed.update((test, whose) for test in found["failed"])
+        self.sender.send((mistake, found["verdict"]))
+
     def run(self, session, mistake):
-        """Make a mistake, run its tests, send how they end; return which noticed."""
+        """Make a mistake and run its tests; return how they end."""
         self.failures, self.passed = [], 0
+        ran, costs, changed = [], {}, set()
         try:
-            mistake.make()
+            called, changed = set(), mistake.changed()
+            if mistake.edits:
+                mistake.make()
+            else:
+                for function in MISTAKES:
+                    Mistake(function, "listens").listen(called)
             items = [item for item in session.items if mistake.is_seen_by(item)]
-            items.sort(key=lambda item: self.promise(item, mistake), reverse=True)
+            items.sort(key=lambda item: self.promise(item, changed), reverse=True)
             for item, following in zip(items, [*items[1:], None], strict=True):
+                called.clear()
+                if not mistake.edits:
+                    forget_results()
+                began = time.perf_counter()
                 hook = item.ihook.pytest_runtest_protocol
                 hook(item=item, nextitem=following)
+                ran.append(item.nodeid)
+                if not mistake.edits:
+                    costs[item.nodeid] = time.perf_counter() - began, sorted(called)
                 if len(self.failures) >= ENOUGH or self.shown(mistake):
                     break
             verdict = self.verdict(mistake)
         except Exception as error:  # the mistake itself is mistaken
             verdict = f"{type(error).__name__}: {error}"
-        self.sender.send((mistake, verdict))
-        return self.failures[-1][0] if self.failures else ""
+        failed = [test for test, *_ in self.failures]
+        found = {"verdict": verdict, "changed": sorted(changed), "costs": costs}
+        return found | {"ran": ran, "failed": failed}
 
-    def promise(self, item, mistake):
-        """Return how likely a test notices, from what it noticed, or from its name."""
-        functions = self.noticed.get(item.name, ())
-        named = mistake.function.split(".")[1] in item.name
-        return bool(functions) + (mistake.function in functions), named
+    def promise(self, item, changed):
+        """Return how likely a test notices a mistake, for each second that it takes."""
+        if item.nodeid not in self.costs:
+            return 0, any(part.split(".")[1] in item.name for part in changed)
+        seconds, called = self.costs[item.nodeid]
+        if changed.isdisjoint(called):
+            return -1, -seconds
+        chance = 1 / len(called)
+        for whose in ("", *changed):
+            key = item.nodeid, whose
+            chance = (self.noticed[key] + 2 * chance) / (self.tried[key] + 2)
+        return chance / (seconds + 0.005), 0
 
     def pytest_runtest_logreport(self, report):
         """Count the tests that pass."""
@@ -2238,7 +2739,7 @@ class Trial:
         error = call.excinfo.value
         errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
         kinds = [kind.__name__ for e in errors for kind in type(e).__mro__[:-3]]
-        self.failures.append((node.name, call.when, kinds))
+        self.failures.append((node.nodeid, call.when, kinds))
 
     def shown(self, mistake):
         """Return whether a test has shown that the numbers are wrong.
@@ -2274,9 +2775,18 @@ class NoPyTorch:
 
 def arguments_for(module):
     """Return, as pytest's arguments, the tests that should notice what is wrong."""
-    own = [] if module in CHECKED_HERE else [f"tests/test_{module}.py"]
+    path = f"tests/test_{module}.py"
+    own = [f"{path}::{name}" for name in CHECKED_HERE.get(module, ())]
+    own = own if module in CHECKED_HERE else [path]
     checks = [name for name in globals() if name.startswith(f"test_{module}_")]
     return own + [f"tests/{HERE.name}::{check}" for check in checks]
+
+
+def folder_for_tests(path):
+    """Make a folder, and let the tests make theirs in it."""
+    os.mkdir(path)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = path
+    return path
 
 
 def try_mistakes(mistakes, sender, output):
@@ -2286,6 +2796,7 @@ def try_mistakes(mistakes, sender, output):
         os.dup2(file.fileno(), 2)
     sys.meta_path.insert(0, NoPyTorch)
     os.chdir(ROOT)
+    folder_for_tests(f"{output}.folder")
     hypothesis.settings.register_profile(
         "mistakes",
         derandomize=True,
@@ -2305,7 +2816,6 @@ def try_mistakes(mistakes, sender, output):
             "-pno:cacheprovider",
             "-pno:unraisableexception",
             "--hypothesis-profile=mistakes",
-            f"--basetemp={output}.folder",
         ],
         plugins=[Trial(mistakes, sender)],
     )
@@ -2318,14 +2828,13 @@ class Trials:
         self.folder = folder
         self.verdicts = {}
         self.running = {}
-        shares = WORKERS if FORKS else len(mistakes)
-        self.waiting = [mistakes[k::shares] for k in range(shares)][::-1]
+        self.waiting = [mistakes] if FORKS else [[mistake] for mistake in mistakes]
         self.context = multiprocessing.get_context("spawn")
 
     def verdict(self, mistake):
         """Return what the tests say of a mistake, waiting for it if need be."""
         while mistake not in self.verdicts:
-            while self.waiting and len(self.running) < WORKERS:
+            while self.waiting and len(self.running) < AT_ONCE:
                 self.start(self.waiting.pop())
             ready = connection.wait(list(self.running), 2 * LIMIT)
             for receiver in ready:
@@ -2376,6 +2885,7 @@ def trials(request, tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENBLAS_NUM_THREADS", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")  # and so has the package one, unless told
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         patch.delenv("PYTEST_ADDOPTS", raising=False)
         trials = Trials(tmp_path_factory.mktemp("trials"), asked)
@@ -2472,6 +2982,7 @@ FILTERS = {
     "remainder": oracle_cases.Convolution((2, 2, 10, 11), (3, 2, 3, 2), (3, 4), (1, 0)),
     "many filters": oracle_cases.Convolution((2, 2, 5, 6), (7, 2, 3, 2), 1, (1, 0)),
     "many channels": oracle_cases.Convolution((2, 8, 5, 6), (2, 8, 2, 3), 1, (0, 1)),
+    "many images": oracle_cases.Convolution((128, 4, 3, 5), (4, 2, 2, 2), groups=2),
     "float32": oracle_cases.Convolution(
         (3, 6, 7, 6), (6, 2, 3, 3), 2, 1, groups=3, dtype="float32"
     ),
@@ -2493,18 +3004,20 @@ WINDOWED = {
     "many places": oracle_cases.Pooling((1, 1, 17, 18), 16, 1, 2),
     "float32": oracle_cases.Pooling((2, 3, 6, 5), 2, values="ties", dtype="float32"),
 }
-# How the work is cut: bytes at once, threads, whether to lower (None: as it chooses).
+# How the work is cut: bytes at once, threads, whether to lower (None: as it chooses),
+# and how many multiplications are few.
 CUT = {
-    "pieces, lowered": (1, 3, True),
-    "pieces, spread": (1, 2, False),
-    "some": (1500, 2, None),
-    "whole": (2**24, 1, None),
+    "pieces, lowered": (1, 3, True, 1100),
+    "pieces, spread": (1, 3, False, 1100),
+    "some": (1500, 3, None, 5000),
+    "whole": (2**24, 1, None, 5000),
 }
 
 
 def poisoned(shape, dtype):
     """Return an array of NaN, or of the largest whole number: memory in use before."""
-    worst = np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    kind = np.dtype(dtype).kind
+    worst = np.nan if kind == "f" else kind == "b" or np.iinfo(dtype).max
     return np.full(shape, worst, dtype)
 
 
@@ -2517,12 +3030,39 @@ def crew():
         threads.set_num_threads(before)
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Return a function that sets how many multiplications are few."""
+
+    def set_to(count):
+        monkeypatch.setattr(threads, "SMALL", count)
+        threads.blocks.cache_clear()
+
+    yield set_to
+    threads.blocks.cache_clear()
+
+
+@pytest.fixture
+def multiplied(few, monkeypatch):
+    """Return the shapes of what is multiplied from now on; 5000 are few."""
+    shapes, matmul = [], np.matmul
+
+    def listen(a, b, **others):
+        shapes.append((a.shape, b.shape))
+        return matmul(a, b, **others)
+
+    few(5000)
+    monkeypatch.setattr(np, "matmul", listen)
+    return shapes
+
+
 @pytest.fixture(params=CUT)
-def cut(request, monkeypatch, crew):
+def cut(request, monkeypatch, crew, few):
     """Cut the work in some way, on memory that holds no zeros."""
-    limit, count, lowered = CUT[request.param]
+    limit, count, lowered, multiplications = CUT[request.param]
     monkeypatch.setattr(fast, "empty", poisoned)
     monkeypatch.setattr(fast, "LOWERED", limit)
+    few(multiplications)
     threads.set_num_threads(count)
     if count > 1:
         monkeypatch.setattr(threads, "SHORT", -1)
@@ -2604,26 +3144,6 @@ def test_fast_avg_pool2d_counts_as_lowering_does(count):
     oracle_cases.assert_same(fast.avg_pool2d_backward(dy, x, **options), dx)
 
 
-OPERATIONS = {"conv2d": "everything", "conv1d": "everything", "max_pool2d": "padding"}
-
-
-@pytest.mark.parametrize("operation", [*OPERATIONS, "avg_pool2d"])
-def test_fast_takes_any_layout(operation):
-    """Strides in memory change no result and no input, forward or backward."""
-    name = OPERATIONS.get(operation, "padding")
-    case = oracle_cases.NAMED[operation][name]
-    expected = oracle_cases.recorded(operation, name)
-    forward, backward = (getattr(fast, operation + end) for end in ("", "_backward"))
-    convolves = operation.startswith("conv")
-    names = ["x", "weight", "bias"] if convolves else ["x"]
-    options = case.options if convolves else case.window
-    given = [expected[name] for name in names]
-    oracle_cases.assert_any_layout(lambda *a: forward(*a, **options), *given)
-    oracle_cases.assert_any_layout(
-        lambda *a: backward(*a, **options), expected["dy"], *given[:2]
-    )
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["tiles", "ties", "ceil", "tiles with a margin"])
 def test_fast_hand_back_of_what_is_no_number(name, value):
@@ -2670,6 +3190,7 @@ def test_fast_pool_max_rectifies_maxima(name, cut):
     """It is max(x, 0) with pooling behind it, in one: maxima, places, gradients."""
     case = WINDOWED[name]
     x, options = case.inputs(), case.max_options
+    x[0, 0, 2, 3] = np.nan
     g = pooling.pool_geometry(x, **options)
     with oracle_cases.Untouched(x):
         y, index = fast.pool_max(x, g, True, rectify=True)
@@ -2677,11 +3198,28 @@ def test_fast_pool_max_rectifies_maxima(name, cut):
     expected = lowering.max_pool2d(rectified, **options)
     oracle_cases.assert_same(fast.unplanes(y, x), expected, tolerance=0)
     dy = oracle_cases.upstream(expected.shape, 6, x.dtype)
-    dx = lowering.max_pool2d_backward(dy, rectified, **options) * (x > 0)
+    dx = lowering.max_pool2d_backward(dy, rectified, **options) * ~(x <= 0)
     oracle_cases.assert_same(fast.unpool_max(dy, index, g, x.shape[-2:]), dx)
     places = len(list(np.ndindex(*g.kernel)))
     np.testing.assert_array_equal(index == places, y <= 0)
     assert fast.pool_max(x, g, with_index=False)[1] is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_fast_cut_off(dtype, kind):
+    """What isn't above zero is nobody's; NaN stays."""
+    values = np.array([-1, 0, -0.0, 2, np.nan, np.inf, -np.inf, 5], dtype)
+    y = np.tile(values, 6).reshape(2, 2, 3, 4)
+    index = np.arange(y.size, dtype=kind).reshape(y.shape)
+    expected, alone = index.copy(), y.copy()
+    expected[y <= 0] = 200
+    fast.cut_off(y, index, 200)
+    np.testing.assert_array_equal(index, expected, strict=True)
+    fast.cut_off(alone, None, 200)
+    rectified = np.tile(np.array([0, 0, 0, 2, np.nan, np.inf, 0, 5], dtype), 6)
+    for found in (y, alone):
+        np.testing.assert_array_equal(found, rectified.reshape(y.shape), strict=True)
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 4, 5), (2, 4, 5), (1, 2, 4, 5)])
@@ -2791,9 +3329,35 @@ def test_fast_lower_lists_the_columns(name, outputs, cut):
     oracle_cases.assert_same(lowered, expected, tolerance=0)
 
 
-@pytest.mark.parametrize(
-    "axis", [(1, 0, 1), (1, 3, 2), (2, 1, 1), (3, 6, 2), (2, 9, 3)]
-)
+ROW_AXES = [(1, 0, 1), (1, 3, 2), (2, 1, 1), (3, 6, 2), (2, 9, 3)]
+
+
+@pytest.mark.parametrize("axis", ROW_AXES)
+@pytest.mark.parametrize("most", [1, 2, 3, 50])
+def test_fast_runs_are_as_long_as_they_can_be(axis, most):
+    """Every output once, in order, with the taps that it has."""
+    stride, before, dilation = axis
+    spans = (0, 7), (2, 6), (3, 3)
+    for height, taps, span in itertools.product((1, 6), (1, 3, 4), spans):
+        inside = {
+            row: [
+                u
+                for u in range(taps)
+                if 0 <= row * stride + u * dilation - before < height
+            ]
+            for row in range(*span)
+        }
+        runs = fast.runs(height, taps, fast.Axis(*axis), *span, most)
+        assert [o for start, end, *_ in runs for o in range(start, end)] == list(inside)
+        for start, end, first, last in runs:
+            assert 1 <= end - start <= most
+            assert first <= last
+            assert all(inside[o] == list(range(first, last)) for o in range(start, end))
+        for (start, end, *one), (_, _, *other) in itertools.pairwise(runs):
+            assert end - start == most or one != other
+
+
+@pytest.mark.parametrize("axis", ROW_AXES)
 @pytest.mark.parametrize("most", [1, 2, 50])
 def test_fast_stacks_lists_the_rows(axis, most):
     """Every output row once, in order; the taps that it has, and their rows."""
@@ -2819,6 +3383,62 @@ def test_fast_stacks_lists_the_rows(axis, most):
         assert seen == list(range(outputs.stop - outputs.start))
         runs = [rows for rows, *_ in fast.stacks(*given[:4], 50)]
         assert dilation > 1 or len(runs) <= 2 * taps + 1
+
+
+def test_fast_cut_lists_the_columns():
+    """Block after block, as a view."""
+    array = np.arange(2 * 3 * 4 * 12).reshape(2, 3, 4, 12)
+    for matrices in (array, array[:, ::2], array[0, 0]):
+        for count in (1, 2, 3, 12):
+            blocks, size = fast.cut(matrices, count), 12 // count
+            assert blocks.shape == (*matrices.shape[:-2], count, 4, size)
+            assert np.shares_memory(blocks, array)
+            for k in range(count):
+                columns = matrices[..., k * size : (k + 1) * size]
+                np.testing.assert_array_equal(blocks[..., k, :, :], columns)
+
+
+@pytest.mark.parametrize(
+    ("n", "count"),
+    [(256, 4), (512, 8), (192, 3), (130, 2), (320, 5), (250, 1), (100, 1), (64, 1)],
+)
+def test_fast_multiply_in_blocks(n, count, multiplied):
+    """Of 64 columns or more, with few multiplications, where all are as wide."""
+    rng = np.random.default_rng(18)
+    matrix = rng.standard_normal((2, 1, 6, 12))
+    stack = rng.standard_normal((2, 2, 12, n))
+    whole = np.full((2, 4, 6, n), np.nan)
+    fast.multiply(matrix, stack, whole[:, 1:3])
+    oracle_cases.assert_same(whole[:, 1:3], matrix @ stack)
+    assert np.isnan(whole[:, ::3]).all()
+    assert [right[-1] for _, right in multiplied] == [n // count]
+
+
+@pytest.mark.parametrize(("images", "count"), [(30, 1), (32, 2), (48, 3), (31, 1)])
+def test_fast_weight_gradients_in_blocks(images, count, multiplied):
+    """Of 256 columns or more: their sum is that of the whole."""
+    case = oracle_cases.Convolution((images, 4, 3, 17), (4, 2, 2, 2), groups=2)
+    x, weight, bias = case.inputs()
+    g = convolution.conv_geometry(x, weight, bias, **case.options, dimensions=2)
+    dy = oracle_cases.upstream((images, 4, 2, 16), 19)
+    _, dweight, dbias = lowering.conv2d_backward(dy, x, weight, **case.options)
+    multiplied.clear()
+    found = fast.weight_gradients(fast.planes(x), weight, g, fast.planes(dy))
+    assert {right[-2] for _, right in multiplied} == {16 * images // count}
+    oracle_cases.assert_same(found[0], dweight)
+    oracle_cases.assert_same(found[1], dbias)
+
+
+@pytest.mark.parametrize("lowered", [True, False])
+def test_fast_products_in_blocks(lowered, multiplied, monkeypatch):
+    """Both ways to convolve have more than one, and so have both on the way back."""
+    case = FILTERS["many images"]
+    expected = results_of(lowering, "conv2d", case)
+    multiplied.clear()
+    monkeypatch.setattr(fast, "gathers", lambda weight, g: lowered)
+    assert_case("conv2d", case, expected)
+    in_blocks = [right for _, right in multiplied if len(right) == 5 and right[2] > 1]
+    assert len(in_blocks) >= 4
 
 
 def test_fast_add_products_of_small_matrices():
@@ -2881,41 +3501,48 @@ def test_fast_duration_grows_with_the_work(which):
 
 
 @pytest.mark.parametrize("name", ["tiles", "ties", "ceil"])
-def test_fast_window_places_in_reading_order(name):
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 1), slice(1, 2), slice(1, 3)])
+def test_fast_window_places_in_reading_order(name, rows):
     """Each place of the window: the windows that have a pixel there, and the pixels."""
     case = WINDOWED[name]
     x = case.inputs()
     g = pooling.pool_geometry(x, **case.max_options)
-    array = fast.planes(x)
-    places = list(fast.window_places(g, array))
+    array, rows = fast.planes(x), range(g.output[0])[rows]
+    places = list(fast.window_places(g, x.shape[-2:], rows.start, rows.stop))
     assert len(places) == np.prod(g.kernel)
     axes = list(fast.axes(g))
-    for (u, v), (to, numbers) in zip(np.ndindex(*g.kernel), places, strict=True):
-        full = np.full((g.output[0], x.shape[1], g.output[1], len(x)), np.nan)
-        full[to] = numbers
-        for i, j in np.ndindex(*g.output):
+    for (u, v), (to, at) in zip(np.ndindex(*g.kernel), places, strict=True):
+        full = np.full((len(rows), x.shape[1], g.output[1], len(x)), np.nan)
+        full[to] = array[at]
+        for i, j in itertools.product(rows, range(g.output[1])):
             row = i * axes[0].stride + u * axes[0].dilation - axes[0].before
             column = j * axes[1].stride + v * axes[1].dilation - axes[1].before
             inside = 0 <= row < x.shape[2] and 0 <= column < x.shape[3]
             expected = array[row, :, column] if inside else np.nan
-            np.testing.assert_array_equal(full[i, :, j], expected)
-
-
-@pytest.mark.parametrize(
-    ("operation", "name"),
-    [
-        (operation, name)
-        for operation in ("conv2d", "max_pool2d", "conv1d", "avg_pool2d")
-        for name in oracle_cases.NAMED[operation]
-    ],
-)
-def test_fast_named_cases_equal_pytorch(operation, name, cut):
-    """Every named case, whole and in pieces."""
-    expected = oracle_cases.recorded(operation, name)
-    assert_case(operation, oracle_cases.NAMED[operation][name], expected)
+            np.testing.assert_array_equal(full[i - rows.start, :, j], expected)
 
 
 # Threads.
+
+
+def in_time(function):
+    """Return what a function returns, or raise what it raises, unless it hangs."""
+    outcome = []
+
+    def call():
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(2)
+    assert outcome, "it hangs"
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
 
 
 def test_threads_of_the_machine(monkeypatch):
@@ -2965,6 +3592,30 @@ def test_threads_hold_products(monkeypatch):
             pass
         assert [library.count for library in libraries] == [2, 2, 2]
     assert [library.count for library in libraries] == [4, 7, 1]
+    assert not products.inside and not products.direct
+    libraries[1].architecture = "Haswell"
+    libraries[2].architecture = "SkylakeX"
+    products.libraries = None
+    with products:
+        assert products.direct
+
+
+def test_threads_hold_no_products_after_an_interrupt(monkeypatch):
+    """If the last of the libraries can't be told, the first is let go again."""
+    libraries = [Library(4), Library(7)]
+
+    def interrupted(count):
+        if count == 1:
+            raise KeyboardInterrupt
+        libraries[1].count = count
+
+    libraries[1].set_num_threads = interrupted
+    products = threads.Products()
+    products.libraries = libraries
+    with pytest.raises(KeyboardInterrupt), products:
+        raise AssertionError("it wasn't entered")
+    assert [library.count for library in libraries] == [4, 7]
+    assert not products.inside
 
 
 def test_threads_hold_products_while_they_work(monkeypatch, crew):
@@ -2997,7 +3648,7 @@ class Cores:
 
 def together(count):
     """Return how many threads `count` jobs ran on that waited for one another."""
-    barrier, seen = threading.Barrier(count, timeout=1), set()
+    barrier, seen = threading.Barrier(count, timeout=0.5), set()
 
     def task(job):
         with contextlib.suppress(threading.BrokenBarrierError):
@@ -3013,7 +3664,7 @@ def test_threads_keep_to_cores_of_their_own(monkeypatch, crew):
     cores = Cores(monkeypatch)
     threads.set_num_threads(3)
     during = []
-    barrier = threading.Barrier(3, timeout=2)
+    barrier = threading.Barrier(3, timeout=0.5)
 
     def task(job):
         with contextlib.suppress(threading.BrokenBarrierError):
@@ -3029,7 +3680,7 @@ def test_threads_keep_to_cores_of_their_own(monkeypatch, crew):
 
 def alive(expected):
     """Return how many threads there are, once those have ended that are about to."""
-    for _ in range(100):
+    for _ in range(50):
         if threading.active_count() == expected:
             break
         time.sleep(0.01)
@@ -3085,14 +3736,15 @@ def test_threads_after_a_fork(crew):
     products = threads.PRODUCTS
     with products:
         lock, inside = products.lock, products.inside
-        with lock:
-            threads.start_over()
+        inside[-1] = 1  # another thread
+        threads.start_over()
         assert products.lock is not lock
-        assert not products.inside
-        products.lock, products.inside = lock, inside
+        assert products.inside == {threading.get_ident(): 1}
+    assert not products.inside
+    products.lock = lock
     assert threads.get_num_threads() == 3
     assert threads.STATE["crew"] is not parent
-    assert not threads.STATE["crew"].started
+    assert not threads.STATE["crew"].threads
     assert together(3) == 3
     parent.dismiss()
 
@@ -3103,7 +3755,8 @@ def test_threads_do_every_job_once(count, crew):
     threads.set_num_threads(count)
     for total in (0, 1, 2, 3, 20):
         done = []
-        threads.in_parallel(done.append, iter(range(total)))
+        jobs = iter(range(total))
+        in_time(functools.partial(threads.in_parallel, done.append, jobs))
         assert sorted(done) == list(range(total))
         done = []
         threads.in_parallel(done.append, range(total), seconds=0)
@@ -3117,10 +3770,10 @@ def test_threads_stay_one_for_short_work(crew):
         seen = set()
 
         def task(job, seen=seen):
-            time.sleep(0.005)
+            time.sleep(0.003)
             seen.add(threading.get_ident())
 
-        threads.in_parallel(task, range(9), seconds=seconds)
+        threads.in_parallel(task, range(6), seconds=seconds)
         assert (seen == {threading.get_ident()}) == expected
 
 
@@ -3132,28 +3785,203 @@ def test_threads_within_threads(crew):
     def task(job):
         threads.in_parallel(lambda inner: done.append((job, inner)), range(3))
 
-    threads.in_parallel(task, range(4))
+    in_time(lambda: threads.in_parallel(task, range(4)))
     assert sorted(done) == list(itertools.product(range(4), range(3)))
+
+
+def test_threads_do_not_help_within_a_task(crew):
+    """Also if they have nothing to do: the work is shared already."""
+    threads.set_num_threads(3)
+    barrier, elsewhere = threading.Barrier(3, timeout=0.5), []
+
+    def work():
+        caller = threading.get_ident()
+
+        def inner(job):
+            time.sleep(0.01)
+            if threading.get_ident() != caller:
+                elsewhere.append(job)
+
+        def task(job):
+            barrier.wait()
+            if threading.get_ident() == caller:
+                threads.in_parallel(inner, range(4))
+
+        threads.in_parallel(task, range(3))
+
+    in_time(work)
+    assert not elsewhere
+
+
+def test_threads_of_somebody_else_do_not_help(crew):
+    """Who doesn't have the crew works alone, also if it is doing nothing."""
+    threads.set_num_threads(2)
+
+    def other():
+        seen = set()
+
+        def task(job):
+            time.sleep(0.01)
+            seen.add(threading.get_ident())
+
+        threads.in_parallel(task, range(4))
+        return seen == {threading.get_ident()}
+
+    with threads.at_work():
+        assert in_time(other)
+        assert together(2) == 2
+    assert not in_time(other)
+
+
+def test_threads_at_work_until_the_end(crew, monkeypatch):
+    """The crew, and products on one thread, also for those within, and after errors."""
+    library = Library(5)
+    monkeypatch.setattr(threads.PRODUCTS, "libraries", [library])
+    threads.set_num_threads(2)
+    here, mine = threads.STATE["crew"], threading.get_ident()
+    outer = threads.at_work()
+    outer.__enter__()
+    assert (library.count, here.held) == (1, {"by": mine})
+    with threads.at_work():
+        assert together(2) == 2
+    assert (library.count, here.held) == (1, {"by": mine})
+    assert together(2) == 2
+    outer.__exit__(None, None, None)
+    assert (library.count, here.held) == (5, {})
+    assert here.claim()
+    here.release()
+    with pytest.raises(KeyError), threads.at_work():
+        raise KeyError
+    assert (library.count, here.held) == (5, {})
+    assert here.claim()
+    here.release()
+
+
+def test_threads_are_claimed_by_one(crew):
+    """Nobody waits for a crew, and one that leaves is nobody's."""
+    crew = threads.Crew(2)
+    mine = {"by": threading.get_ident()}
+    assert crew.claim() and crew.claim()
+    assert crew.held == mine
+    assert not in_time(crew.claim)
+    in_time(crew.release)
+    assert crew.held == mine
+    crew.release()
+    assert not crew.held
+    crew.dismiss()
+    assert not crew.claim()
+    crew.release()
+    assert not crew.claim()
+
+
+def test_threads_that_come_late_do_nothing(crew):
+    """Nobody waits for them, and for them, too, the work is over."""
+    threads.set_num_threads(2)
+    threads.in_parallel(lambda job: None, range(2))
+    inbox, gate, done = threads.STATE["crew"].inbox, threading.Event(), []
+    inbox.put(lambda: gate.wait(9))
+
+    def task(job):
+        done.append(job)
+        if job == 1:
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        in_time(lambda: threads.in_parallel(task, range(5)))
+    gate.set()
+    here = threading.Event()
+    inbox.put(here.set)
+    assert here.wait(2)
+    assert done == [0, 1]
+
+
+def test_threads_are_waited_for(crew):
+    """The work is over when the last one is done."""
+    threads.set_num_threads(3)
+    barrier, done = threading.Barrier(3, timeout=0.5), []
+    caller, last = threading.get_ident(), threading.Lock()
+
+    def task(job):
+        barrier.wait()
+        if threading.get_ident() != caller and last.acquire(blocking=False):
+            time.sleep(0.05)
+        done.append(job)
+
+    threads.in_parallel(task, range(3))
+    assert sorted(done) == [0, 1, 2]
+
+
+def test_threads_have_the_callers_settings(crew):
+    """What NumPy makes of errors is the same for all of the work."""
+    threads.set_num_threads(3)
+    barrier, seen = threading.Barrier(3, timeout=0.5), []
+
+    def task(job):
+        barrier.wait()
+        seen.append(np.geterr()["over"])
+
+    with np.errstate(over="call"):
+        threads.in_parallel(task, range(3))
+    assert seen == ["call"] * 3
+
+
+def test_threads_keep_nothing_of_what_they_did(crew):
+    """When the work is done, the arrays that it needed can be given back."""
+    threads.set_num_threads(2)
+
+    class Array(np.ndarray):
+        pass
+
+    def work():
+        array = np.zeros(3).view(Array)
+        threads.in_parallel(lambda job: array.sum(), range(4))
+        return weakref.ref(array)
+
+    kept = work()
+    for _ in range(50):
+        if kept() is None:
+            break
+        time.sleep(0.01)
+    assert kept() is None
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_threads_raise_any_error(count, crew):
+    """Also those that end a process, and one that could mean the end of the jobs."""
+    threads.set_num_threads(count)
+    barrier = threading.Barrier(count, timeout=0.5)
+    for error in (IndexError, KeyboardInterrupt, SystemExit, StopIteration):
+
+        def task(job, error=error):
+            barrier.wait()
+            raise error("wrong")
+
+        with pytest.raises(error, match="wrong"):
+            in_time(functools.partial(threads.in_parallel, task, range(count)))
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere", "everywhere"])
 def test_threads_raise_what_a_task_raises(where, crew):
     """On this thread or another; and nobody is left at work."""
     threads.set_num_threads(3)
-    me, done = threading.get_ident(), []
-    barrier = threading.Barrier(3, timeout=2)
+    done, barrier = [], threading.Barrier(3, timeout=0.5)
 
-    def task(job):
-        with contextlib.suppress(threading.BrokenBarrierError):
-            barrier.wait()
-        mine = threading.get_ident() == me
-        if where == "everywhere" or mine == (where == "here"):
-            raise KeyError(job)
-        time.sleep(0.02)
-        done.append(job)
+    def work():
+        me = threading.get_ident()
+
+        def task(job):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait()
+            mine = threading.get_ident() == me
+            if where == "everywhere" or mine == (where == "here"):
+                raise KeyError(job)
+            time.sleep(0.02)
+            done.append(job)
+
+        threads.in_parallel(task, range(3))
 
     with pytest.raises(KeyError):
-        threads.in_parallel(task, range(3))
+        in_time(work)
     assert len(done) == {"here": 2, "elsewhere": 1, "everywhere": 0}[where]
     assert together(3) == 3
 
@@ -3174,6 +4002,43 @@ def test_threads_pieces(count, crew):
             assert len(sizes) == max(needed, wanted)
             assert max(sizes, default=0) - min(sizes, default=0) <= 1
             assert min(sizes, default=1) >= 1
+
+
+@pytest.mark.parametrize("least", [1, 4, 64])
+def test_threads_blocks(least, few, monkeypatch):
+    """The fewest of equal size that are small; of one block, if there are none."""
+    few(1000)
+    assert threads.blocks(40, 100, 1) == 4
+    threads.blocks.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(threads.PRODUCTS, "direct", False)
+        assert threads.blocks(40, 100, 1) == 1
+    threads.blocks.cache_clear()
+    for total in (0, 1, 2, 7, 30, 64, 67, 96, 130, 134, 256):
+        for each in (0, 1, 15, 29, 30, 44, 500, 1001):
+            needed = max(1, math.ceil(total * each / 1000))
+            counts = [
+                count
+                for count in range(needed, needed + 64)
+                if total % count == 0 and total // count >= least
+            ]
+            assert threads.blocks(total, each, least) == (counts or [1])[0]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(40, 8), (12, 3), (23, 1), (4, 1)])
+def test_threads_multiply_in_blocks(rows, count, multiplied, crew):
+    """Of 4 rows or more, with few multiplications, where that needs no copies."""
+    threads.set_num_threads(1)
+    rng = np.random.default_rng(20)
+    a, b = rng.standard_normal((rows, 10)), rng.standard_normal((10, 100))
+    for left, right, blocks in (
+        (a, b, count),
+        (np.asfortranarray(a), b, count),
+        (a, np.asfortranarray(b), 1),
+    ):
+        multiplied.clear()
+        oracle_cases.assert_same(threads.product(left, right), a @ b)
+        assert [shape for shape, _ in multiplied] == [(blocks, rows // blocks, 10)]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -3331,6 +4196,62 @@ def learning_layers():
         ),
         "Sequential": (pooled_layers(), (2, 2, 7, 8)),
     }
+
+
+class Listening(layers.Layer):
+    """A layer that changes nothing, and notes who has the crew."""
+
+    def __init__(self):
+        self.heard = []
+
+    def forward(self, x):
+        """Return x."""
+        self.heard.append(threads.STATE["crew"].held.get("by"))
+        return x
+
+
+def test_layers_keep_the_crew_for_all_of_them(crew):
+    """It is claimed before the first, and let go behind the last."""
+    threads.set_num_threads(2)
+    model = layers.Sequential(Listening(), Listening())
+    model(np.ones((1, 2)))
+    assert [layer.heard for layer in model] == [[threading.get_ident()]] * 2
+    assert not threads.STATE["crew"].held
+
+
+def test_training_keeps_the_crew_for_a_step(crew):
+    """From the first layer until the weights have moved."""
+    threads.set_num_threads(2)
+    layer, heard = layers.Linear(3, 2, rng=0), []
+    optimizer, step = optimizers.SGD(layer.parameters(), 0.1), optimizers.SGD.step
+
+    def listen(*given):
+        heard.append(threads.STATE["crew"].held.get("by"))
+        return losses.CrossEntropyLoss()(*given) if given else step(optimizer)
+
+    optimizer.step = listen
+    before = layer.weight.data.copy()
+    training.train_step(layer, np.ones((2, 3)), np.array([0, 1]), listen, optimizer)
+    assert heard == [threading.get_ident()] * 2
+    assert (layer.weight.data != before).any()
+    assert not threads.STATE["crew"].held
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_layers_bring_images_in_order_once(dtype):
+    """What a convolution remembers needs no copy on the way back; x is as it was."""
+    layer = layers.Conv2d(2, 3, (3, 2), padding=1, rng=9)
+    x = np.random.default_rng(21).standard_normal((3, 2, 5, 6)).astype(dtype)
+    layer.astype(dtype)
+    for images in (x, oracle_cases.transposed(x), x[0]):
+        with oracle_cases.Untouched(images):
+            y = layer(images)
+        known = layer.weight.data, layer.bias.data
+        expected = lowering.conv2d(images, *known, padding=1)
+        oracle_cases.assert_same(y, expected)
+        kept = layer.remembered()
+        np.testing.assert_array_equal(kept, images, strict=True)
+        assert images.ndim < 4 or np.shares_memory(fast.planes(kept), kept)
 
 
 @pytest.mark.parametrize("name", learning_layers())
@@ -3504,3 +4425,29 @@ def test_optimizers_adam_on_several_threads(shape, crew, monkeypatch):
         corrected = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
         w = w - lr * corrected[0] / (np.sqrt(corrected[1]) + eps)
         oracle_cases.assert_same(p.data, w)
+
+
+# What Ctrl-C, late helpers and large windows do.
+
+RECOVERIES = [
+    test_threads.test_what_ctrl_c_finds_running_is_waited_for,
+    test_threads.test_nobody_goes_on_if_handing_out_is_interrupted,
+    test_threads.test_late_helpers_hold_nothing,
+    test_threads.test_work_goes_on_without_threads,
+    test_threads.test_no_work_starts_no_threads,
+    functools.partial(test_threads.test_nothing_goes_on_after_an_error, False),
+]
+
+
+@pytest.mark.parametrize("number", range(len(RECOVERIES)))
+def test_threads_recover(number, crew, monkeypatch):
+    """The ordinary tests of that, each of which sets its number of threads."""
+    if number < len(RECOVERIES) - 1:
+        RECOVERIES[number](monkeypatch)
+    else:
+        RECOVERIES[number]()
+
+
+def test_fast_places_of_large_windows_are_not_kept():
+    """As the ordinary test has it."""
+    test_fast.test_places_of_large_windows_are_not_kept()

@@ -225,20 +225,199 @@ def test_what_a_task_raises_is_raised(count, where, error):
     assert len(in_time(work)) == count
 
 
-def test_other_jobs_go_on_after_an_error():
-    """One that raises doesn't take the jobs of other threads with it."""
-    threads.set_num_threads(2)
-    done = []
+@pytest.mark.parametrize("wait", [False, True])
+def test_nothing_goes_on_after_an_error(wait):
+    """When the caller hears of it, what has begun is done, and no more begins."""
+    threads.set_num_threads(3)
+    begun, done = [], []
 
     def task(job):
+        begun.append(job)
         if job == 0:
+            while wait and not done:  # until others have come
+                time.sleep(0.001)
             raise ValueError("wrong")
         time.sleep(0.001)
         done.append(job)
 
-    with pytest.raises(ValueError, match="wrong"):
-        in_time(lambda: threads.in_parallel(task, range(10)))
-    assert sorted(done) == list(range(1, 10))
+    for _ in range(5):
+        with pytest.raises(ValueError, match="wrong"):
+            in_time(lambda: threads.in_parallel(task, range(10)))
+        assert sorted(begun) == [0, *sorted(done)]
+        count = len(begun)
+        time.sleep(0.02)
+        assert len(begun) == count
+        begun.clear(), done.clear()
+
+
+def clean():
+    """Tell whether nobody has the crew, and products are free."""
+    crew = threads.STATE["crew"]
+    return not crew.held and not crew.sharing and not threads.PRODUCTS.inside
+
+
+def test_what_ctrl_c_finds_running_is_waited_for(monkeypatch):
+    """The caller hears of it when the helper's job is done, and all is as before."""
+    threads.set_num_threads(2)
+    begun, go_on, ended = threading.Event(), threading.Event(), []
+    caller = threading.get_ident()
+
+    def task(job):
+        if threading.get_ident() == caller:
+            assert begun.wait(PATIENCE)  # until the helper has a job
+            return
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        time.sleep(0.05)
+        ended.append(job)
+
+    class Interrupted(threads.SimpleQueue):
+        """A queue at which the caller is interrupted while it waits."""
+
+        def get(self):
+            if threading.get_ident() == caller and not go_on.is_set():
+                go_on.set()
+                raise KeyboardInterrupt
+            return super().get()
+
+    monkeypatch.setattr(threads, "SimpleQueue", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        threads.in_parallel(task, range(2))
+    assert len(ended) == 1 and clean()
+
+
+def test_an_interrupt_at_any_line_leaves_no_mess():
+    """Also between two lines of the library, the crew and the cores are given back."""
+    done = run(
+        """
+        import os, signal, sys
+        from cnnbook import threads
+
+        threads.set_num_threads(2)
+        threads.in_parallel(abs, range(4))
+        mine, messes, hits = os.sched_getaffinity(0), 0, 0
+        functions = ("share", "work_through", "task")
+
+        def task(job):
+            sum(range(100))
+
+        for after in range(60):
+            left = [after]
+
+            def trace(frame, event, argument):
+                if frame.f_code.co_name not in functions:
+                    return trace if frame.f_code.co_name == "in_parallel" else None
+                if event == "line" and (left.append(left.pop() - 1) or left[0] == 0):
+                    raise KeyboardInterrupt
+                return trace
+
+            sys.settrace(trace)
+            try:
+                threads.in_parallel(task, range(4))
+            except KeyboardInterrupt:
+                hits += 1
+            sys.settrace(None)
+            crew = threads.STATE["crew"]
+            mess = crew.held or crew.sharing or threads.PRODUCTS.inside
+            messes += bool(mess) or os.sched_getaffinity(0) != mine
+            if mess:
+                crew.held.clear()
+                crew.sharing = False
+            os.sched_setaffinity(0, mine)
+        print(hits, messes)
+        """
+        if hasattr(os, "sched_getaffinity")
+        else "print(20, 0)"
+    )
+    hits, messes = map(int, done.split())
+    assert hits >= 20
+    assert messes <= hits // 4  # those in the lines that put all back
+
+
+def test_nobody_goes_on_if_handing_out_is_interrupted(monkeypatch):
+    """A helper that has work already does what it has begun, and no more."""
+    threads.set_num_threads(3)
+    threads.in_parallel(abs, range(3))
+    copy, begun = threading.Event(), []
+    original = threads.contextvars.copy_context
+
+    def copy_context():
+        if not copy.is_set():
+            copy.set()
+            return original()
+        while not begun:
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    def task(job):
+        begun.append(job)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(threads.contextvars, "copy_context", copy_context)
+    with pytest.raises(KeyboardInterrupt):
+        in_time(lambda: threads.in_parallel(task, range(200)))
+    count = len(begun)
+    time.sleep(0.03)
+    assert count == len(begun) < 200 and clean()
+
+
+def test_late_helpers_hold_nothing(monkeypatch):
+    """A helper that is busy elsewhere doesn't keep the arrays of calls long over."""
+    threads.set_num_threads(2)
+    threads.in_parallel(abs, range(2))
+    hold, kept = threading.Event(), []
+    threads.STATE["crew"].inbox.put(hold.wait)
+    try:
+        for _ in range(5):
+            array = np.zeros(10**6)
+            kept.append(weakref.ref(array))
+            threads.in_parallel(lambda job, array=array: None, range(4))
+            del array
+        gc.collect()
+        assert [ref() for ref in kept] == [None] * 5
+    finally:
+        hold.set()
+
+
+def test_work_goes_on_without_threads(monkeypatch):
+    """If the system has no more, the caller works alone, and asks again next time."""
+    threads.set_num_threads(3)
+    start, done = threading.Thread.start, []
+
+    def fails(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fails)
+        try:
+            threads.in_parallel(done.append, range(5))
+        except RuntimeError:
+            pytest.fail("it gave up")
+    assert sorted(done) == list(range(5)) and clean()
+    assert not threads.STATE["crew"].threads and threading.Thread.start is start
+    threads.in_parallel(done.append, range(5))
+    assert len(threads.STATE["crew"].threads) == 2
+
+
+def test_no_work_starts_no_threads(monkeypatch):
+    """An empty list of jobs needs nobody."""
+    threads.set_num_threads(2)
+    threads.in_parallel(abs, [])
+    assert not threads.STATE["crew"].threads
+
+
+@AFFINITY
+def test_who_is_at_work_keeps_its_cores():
+    """Only while work is shared is the caller held to some cores."""
+    mine = os.sched_getaffinity(0)
+    threads.set_num_threads(2)
+    with threads.at_work():
+        threads.in_parallel(abs, range(4))
+        assert os.sched_getaffinity(0) == mine
+        threads.set_num_threads(2)
+        threads.in_parallel(abs, range(4))
+        assert os.sched_getaffinity(0) == mine
+    assert clean()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
