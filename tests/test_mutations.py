@@ -2875,7 +2875,7 @@ class Trials:
             receiver.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trials(request, tmp_path_factory):
     """Return the trials of the mistakes that were asked for."""
     asked = [
