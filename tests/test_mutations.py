@@ -1821,10 +1821,6 @@ MISTAKES["fast.maxima"] = {
         "y[...] = np.finfo(y.dtype).min",
     ),
     "margin not cleared": ("y[...] = -np.inf", "pass"),
-    "margin where every place hangs over": (
-        "margin = any(numbers",
-        "margin = all(numbers",
-    ),
     "index not cleared": ("index[...] = 0", "pass"),
     "first place forgotten": ("y[to] = first", "y[to] = -np.inf"),
     "the only place forgotten": ("if others and not", "if not"),
