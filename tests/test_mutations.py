@@ -71,7 +71,7 @@ CHECKED_HERE = {
     "threads": (),
 }
 LIMIT = 120  # seconds within which the tests of a module must end
-ENOUGH = 30  # failures, if none of them is that of a comparison
+ENOUGH = 100  # failures, if none of them is that of a comparison
 # Elsewhere forking isn't there, or isn't safe: each process tries one mistake only.
 FORKS = sys.platform == "linux"
 AT_ONCE = os.cpu_count() or 2  # mistakes that are tried at a time
