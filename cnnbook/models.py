@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'small_convnet', 'Row', 'Summary', 'multiplications', 'summary', 'leaves', 'wide_convnet', 'light_convnet',
-           'two_convolutions', 'colour_convnet', 'Recipe']
+           'two_convolutions', 'colour_convnet', 'deep_convnet', 'Recipe']
 
 # %% ../book/models.md #imports
 import copy
@@ -28,6 +28,7 @@ from cnnbook.layers import (
     Sequential,
     as_rng,
 )
+from .regularization import BatchNorm2d, Dropout
 from .shapes import as_sizes, parameter_count
 
 # %% ../book/models.md #small_convnet
@@ -254,15 +255,49 @@ def colour_convnet(rng=None) -> Sequential:
     he_normal(model, rng)
     return model
 
+# %% ../book/models.md #deep_convnet
+def deep_convnet(rng=None, batch_norm: bool = True, dropout: float = 0.3):
+    """Return a deep network for digits, (N, 1, 28, 28) to (N, 10) logits.
+
+    32 filters 5x5, 2x2 pooling, 48 and 48 filters 3x3, 2x2 pooling, 96 filters 3x3, all
+    padded to keep the size, each with batch norm and ReLU; dropout, linear 4704-10; He
+    initialization.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator or seed, optional
+        Also for the dropout.
+    batch_norm : bool
+        Whether there is any.
+    dropout : float, 0 to 1
+        Its share; with 0 there is no such layer.
+    """
+    rng = as_rng(rng)
+    layers: list[Layer] = []
+    for channels, filters, kernel, pooled in (
+        (1, 32, 5, True),
+        (32, 48, 3, False),
+        (48, 48, 3, True),
+        (48, 96, 3, False),
+    ):
+        layers.append(Conv2d(channels, filters, kernel, padding=kernel // 2))
+        layers += [BatchNorm2d(filters)] if batch_norm else []
+        layers.append(ReLU())
+        layers += [MaxPool2d(2)] if pooled else []
+    layers += [Flatten()] + ([Dropout(dropout, rng=rng)] if dropout else [])
+    model = Sequential(*layers, Linear(96 * 7 * 7, 10))
+    he_normal(model, rng)
+    return model
+
 # %% ../book/models.md #Recipe
 @dataclass(frozen=True)
 class Recipe:
-    """A network, and how to train it: Adam, with one cycle of the learning rate.
+    """A network, and how to train it; :py:mod:`cnnbook.runs` does.
 
     Attributes
     ----------
     build
-        Makes the network from a seed or generator.
+        Makes the network from a seed or generator, ``build(rng=...)``.
     input_shape
         Of one image, (C, H, W).
     epochs
@@ -272,7 +307,15 @@ class Recipe:
     lr
         The highest learning rate.
     weight_decay
-        As Adam's.
+        As the optimizer's.
+    shift
+        The images are moved by up to so many pixels.
+    rotation
+        They are turned by up to so many degrees.
+    optimizer
+        ``"adam"``, ``"adamw"`` or ``"sgd"`` (with momentum 0.9).
+    schedule
+        ``"one-cycle"``, ``"cosine"``, ``"step"`` or ``"none"``.
     """
 
     build: Callable[..., Sequential]
@@ -281,11 +324,16 @@ class Recipe:
     batch_size: int
     lr: float
     weight_decay: float = 0.0
+    shift: int = 0
+    rotation: float = 0.0
+    optimizer: str = "adam"
+    schedule: str = "one-cycle"
 
 # %% ../book/models.md #MODELS
 MODELS = {
     "small": Recipe(small_convnet, (1, 28, 28), 10, 64, 3e-3, 1e-4),
-    "light": Recipe(light_convnet, (1, 28, 28), 10, 64, 3e-3, 1e-4),
-    "wide": Recipe(wide_convnet, (1, 28, 28), 10, 64, 2e-3, 1e-4),
+    "light": Recipe(light_convnet, (1, 28, 28), 30, 64, 3e-3, 1e-5, 2, 10.0),
+    "wide": Recipe(wide_convnet, (1, 28, 28), 8, 64, 2e-3, 1e-5, 2),
+    "deep": Recipe(deep_convnet, (1, 28, 28), 20, 64, 5e-3, 1e-5, 2, 10.0),
     "colour": Recipe(colour_convnet, (3, 32, 32), 20, 64, 2e-3, 5e-4),
 }
