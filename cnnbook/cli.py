@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['RUN', 'flatten_light', 'otsu', 'as_mnist', 'centred', 'pillow', 'read_picture', 'parser', 'positive_int',
-           'natural_int', 'positive_float', 'settings', 'trainer', 'run_train', 'open_data', 'open_run', 'run_evaluate',
-           'run_predict', 'run_info', 'as_text', 'main']
+           'natural_int', 'positive_float', 'settings', 'recipe_of', 'run_train', 'open_data', 'open_run',
+           'run_evaluate', 'run_predict', 'run_info', 'as_text', 'main']
 
 # %% ../book/cli.md #imports
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -32,14 +33,7 @@ from cnnbook.metrics import (
     per_class_accuracy,
 )
 from .models import MODELS, Recipe, summary
-from cnnbook.optimizers import (
-    SGD,
-    Adam,
-    AdamW,
-    CosineAnnealingLR,
-    OneCycleLR,
-    StepLR,
-)
+from .runs import augmentation, prepare
 from .training import fit, logits_of, train_valid_split
 
 # %% ../book/cli.md #flatten_light
@@ -290,8 +284,8 @@ def settings(options) -> dict:
         "data": options.data,
         "epochs": options.epochs or recipe.epochs,
         "batch_size": options.batch_size or recipe.batch_size,
-        "optimizer": options.optimizer or "adam",
-        "schedule": options.schedule or "one-cycle",
+        "optimizer": options.optimizer or recipe.optimizer,
+        "schedule": options.schedule or recipe.schedule,
         "seed": options.seed or 0,
         "lr": recipe.lr if options.lr is None else options.lr,
         "weight_decay": options.weight_decay,
@@ -300,24 +294,12 @@ def settings(options) -> dict:
         chosen["weight_decay"] = recipe.weight_decay
     return chosen
 
-# %% ../book/cli.md #trainer
-def trainer(config: dict, images: int):
-    """Return the model, optimizer, schedule and generator of a run at its beginning."""
-    rng = as_rng(config["seed"])
-    model = MODELS[config["model"]].build(rng=rng)
-    rates = {"lr": config["lr"], "weight_decay": config["weight_decay"]}
-    make = {"adam": Adam, "adamw": AdamW, "sgd": SGD}[config["optimizer"]]
-    more = {"momentum": 0.9} if config["optimizer"] == "sgd" else {}
-    optimizer = make(model.parameters(), **rates, **more)
-    epochs = config["epochs"]
-    steps = epochs * math.ceil(images / config["batch_size"])
-    schedule = {
-        "one-cycle": lambda: OneCycleLR(optimizer, config["lr"], max(steps, 10)),
-        "cosine": lambda: CosineAnnealingLR(optimizer, epochs),
-        "step": lambda: StepLR(optimizer, max(1, epochs // 3), 0.3),
-        "none": lambda: None,
-    }[config["schedule"]]()
-    return model, optimizer, schedule, rng
+# %% ../book/cli.md #recipe_of
+def recipe_of(config: dict) -> Recipe:
+    """Return the recipe that a run follows: its model's, with the run's settings."""
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    changes = {name: value for name, value in config.items() if name in names}
+    return dataclasses.replace(MODELS[config["model"]], **changes)
 
 # %% ../book/cli.md #run_train
 def run_train(options) -> dict:
@@ -347,7 +329,8 @@ def run_train(options) -> dict:
             f"--resume: the run has seen {config['images']:,} images, here are "
             f"{len(learn):,}; is it the same data?"
         )
-    model, optimizer, schedule, rng = trainer(config, len(learn))
+    recipe, rng = recipe_of(config), as_rng(config["seed"])
+    model, optimizer, schedule = prepare(recipe, len(learn), rng)
     keeper = Checkpoint(
         path, model, optimizer=optimizer, schedule=schedule, rng=rng, config=config
     )
@@ -369,9 +352,10 @@ def run_train(options) -> dict:
             loss=CrossEntropyLoss(),
             optimizer=optimizer,
             schedule=schedule,
-            epochs=config["epochs"],
-            batch_size=config["batch_size"],
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
             seed=rng,
+            augment=augmentation(recipe),
             callbacks=[keeper],
             history=history,
         )

@@ -157,7 +157,8 @@ def train(
     )
     if best.weights:
         model.load_state_dict(best.weights)
-    return Run(model.eval(), history, np.diff(times).tolist(), best.epoch)
+    model.eval()
+    return Run(model, history, np.diff(times).tolist(), best.epoch)
 
 # %% ../book/runs.md #modules_behind
 def modules_behind(*names: str, package: str = "cnnbook") -> list[str]:
@@ -172,8 +173,8 @@ def modules_behind(*names: str, package: str = "cnnbook") -> list[str]:
         found.add(name := todo.pop())
         values = list(vars(sys.modules[name]).values())
         origins = {getattr(value, "__module__", None) for value in values}
-        ours = {o for o in origins if str(o).startswith(f"{package}.")}
-        todo |= ours & sys.modules.keys() - found
+        ours = {str(o) for o in origins if str(o).startswith(f"{package}.")}
+        todo |= {name for name in ours - found if name in sys.modules}
     return sorted(name for name in found if name.startswith(f"{package}."))
 
 # %% ../book/runs.md #run_key
@@ -248,4 +249,5 @@ def trained(recipe: Recipe, learn, valid, seed: int = 0, *, progress: bool = Tru
     history = {name: kept.history[name] for name in names}
     for epoch in range(1, len(seconds) + 1 if progress else 1):
         report(epoch, recipe.epochs, {k: v[:epoch] for k, v in history.items()})
-    return Run(model.eval(), history, seconds, kept.config["epoch"], kept=True)
+    model.eval()
+    return Run(model, history, seconds, int(kept.config["epoch"]), kept=True)

@@ -245,8 +245,9 @@ def outside_files(cells, root) -> list[Path]:
     """Return the files outside book and package that code cells read or import."""
     quoted = re.findall(r'"\.\./([\w./-]+)"', "\n".join(cells))
     files = [Path(root) / name for name in sorted(set(quoted))]
-    if any(imported_modules(cell, "benchmarks") for cell in cells):
-        files += sorted((Path(root) / "benchmarks").glob("*.[pj]*"))
+    for folder in ("benchmarks", "experiments"):
+        if any(imported_modules(cell, folder) for cell in cells):
+            files += sorted((Path(root) / folder).glob("*.[pj]*"))
     return [file for file in files if file.is_file()]
 
 # %% ../book/weave.md #add_dependencies
@@ -388,6 +389,8 @@ def build_environment(root) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": "jupyter/runtime",
         "CNNBOOK_CACHE": "data",
     }
+    if (lock := Path(root) / "requirements.txt").exists():
+        folders["CNNBOOK_RUNS"] = f"runs/{file_digest(lock)[:16]}"
     environment |= {name: str(build / folder) for name, folder in folders.items()}
     data = os.environ.get("CNNBOOK_DATA", "")
     if data not in ("", "sample"):
@@ -502,7 +505,12 @@ def chapter_notebooks(root) -> dict[Path, Path]:
     return notebooks
 
 # %% ../book/weave.md #FOLDERS
-FOLDERS = ("tests", "scripts", "benchmarks")  # code that isn't in chapters
+FOLDERS = (
+    "tests",
+    "scripts",
+    "benchmarks",
+    "experiments",
+)  # code that isn't in chapters
 
 # %% ../book/weave.md #check
 def check(root=".") -> int:

@@ -1,0 +1,194 @@
+"""Train, and keep everything that a page needs to tell of it, as JSON."""
+
+import dataclasses
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.beside import commit
+from benchmarks.measure import machine
+from cnnbook.checkpoints import checksum
+from cnnbook.data import Digits, load_mnist
+from cnnbook.losses import cross_entropy, softmax
+from cnnbook.models import Recipe
+from cnnbook.runs import Run, train, trained
+from cnnbook.threads import get_num_threads
+from cnnbook.training import logits_of, train_valid_split
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def split(data: Digits) -> tuple[Digits, Digits]:
+    """Return what is learned from, and the validation part: one image in twelve."""
+    return train_valid_split(data, 1 / 12, seed=0)
+
+
+def data_digest(train_part: Digits, test: Digits) -> str:
+    """Return the SHA-256 of all images and labels."""
+    names = ("train images", "train labels", "test images", "test labels")
+    arrays = dict(zip(names, (*train_part, *test), strict=True))
+    return checksum("", arrays)
+
+
+def settings(recipe: Recipe) -> dict:
+    """Return a recipe as JSON keeps it, its ``build`` as the function's name."""
+    fields = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    return fields | {
+        "build": f"{recipe.build.__module__}.{recipe.build.__qualname__}",
+        "input_shape": list(recipe.input_shape),
+    }
+
+
+def told(run: Run, seed: int) -> dict:
+    """Return what is kept of one run."""
+    return {
+        "seed": seed,
+        "epoch": run.epoch,
+        "valid_accuracy": run.history["valid_accuracy"][run.epoch - 1],
+        "history": run.history,
+        "seconds": run.seconds,
+    }
+
+
+def judged(run: Run, test: Digits) -> dict:
+    """Return how a run's network does on the test images, and which it misreads.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``loss``, and ``wrong``: for each image that is misread its
+        index, label, the answer and its probability.
+    """
+    logits = logits_of(run.model, test.images).astype(np.float64)
+    answers, chances = logits.argmax(axis=1), softmax(logits).max(axis=1)
+    wrong = np.flatnonzero(answers != test.labels)
+    return {
+        "accuracy": 1 - len(wrong) / len(test),
+        "loss": cross_entropy(logits, test.labels),
+        "wrong": [
+            [int(k), int(test.labels[k]), int(answers[k]), round(float(chances[k]), 4)]
+            for k in wrong
+        ],
+    }
+
+
+def source_commit(allow_changes: bool) -> str:
+    """Return the commit that is checked out; every result belongs to one.
+
+    Raises
+    ------
+    RuntimeError
+        If files were changed since.
+    """
+    status = ["git", "status", "--porcelain", "--", ":!experiments/*.json"]
+    try:
+        done = subprocess.run(
+            status, cwd=FOLDER.parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f"needs a git checkout: {error}") from error
+    if done.stdout and not allow_changes:
+        raise RuntimeError(f"commit your changes first:\n{done.stdout}")
+    return commit().split(",")[0]
+
+
+def circumstances(
+    data_path, allow_changes: bool = False
+) -> tuple[dict, Digits, Digits]:
+    """Return what all results of one command share, and the data."""
+    at = source_commit(allow_changes)
+    train_part, test = load_mnist(data_path)
+    facts = {
+        "commit": at,
+        "machine": machine() | {"threads": get_num_threads()},
+        "data": {
+            "source": f"{len(train_part):,} and {len(test):,} images of MNIST",
+            "sha256": data_digest(train_part, test),
+        },
+        "split": "train_valid_split(train, 1 / 12, seed=0)",
+    }
+    return facts, train_part, test
+
+
+def record_headline(
+    name: str,
+    recipe: Recipe,
+    seeds: Iterable[int],
+    data_path=None,
+    folder: Path = FOLDER,
+    allow_changes: bool = False,
+) -> dict:
+    """Train a recipe with several seeds; then read the test images, once for each.
+
+    Returns
+    -------
+    dict
+        As it is written to ``folder / f"{name}.json"``.
+    """
+    facts, data, test = circumstances(data_path, allow_changes)
+    learn, valid = split(data)
+    runs = {seed: trained(recipe, learn, valid, seed) for seed in seeds}
+    kept = [told(run, s) | {"test": judged(run, test)} for s, run in runs.items()]
+    results = {"name": name, "recipe": settings(recipe), **facts, "runs": kept}
+    write(results, folder / f"{name}.json")
+    return results
+
+
+def record_comparison(
+    name: str,
+    recipes: dict[str, Recipe],
+    data_path=None,
+    folder: Path = FOLDER,
+    allow_changes: bool = False,
+) -> dict:
+    """Train each of several recipes once; only the validation part judges."""
+    facts, data, _ = circumstances(data_path, allow_changes)
+    learn, valid = split(data)
+    kept = []
+    for label, recipe in recipes.items():
+        print(f"{name}: {label}", flush=True)
+        run = trained(recipe, learn, valid, 0)
+        kept.append({"label": label, "recipe": settings(recipe), **told(run, 0)})
+    results = {"name": name, **facts, "runs": kept}
+    write(results, folder / f"{name}.json")
+    return results
+
+
+def write(results: dict, path: Path) -> None:
+    """Write results as JSON, one line for each list of numbers."""
+    path.write_text(report.to_json(results), encoding="utf-8")
+
+
+def read(name: str, folder: Path = FOLDER) -> dict:
+    """Return the recorded results of that name."""
+    return report.load(folder / f"{name}.json")
+
+
+def first_epoch(results: dict, recipe: Recipe, data: Digits, test: Digits) -> float:
+    """Train one epoch of the first recorded run again; return the loss it gives.
+
+    Raises
+    ------
+    ValueError
+        If the record is of other data or of another recipe.
+    """
+    if results["data"]["sha256"] != data_digest(data, test):
+        raise ValueError(f"{results['name']}.json is of other data")
+    if results["recipe"] != settings(recipe):
+        raise ValueError(f"{results['name']}.json is of another recipe")
+    seed = results["runs"][0]["seed"]
+    run = train(recipe, *split(data), seed, stop_after=1)
+    return run.history["loss"][0]
+
+
+def agrees(loss: float, results: dict, tolerance: float = 0.01) -> bool:
+    """Tell whether a first epoch's loss is the recorded one.
+
+    Sums are taken in another order on another machine, or with more threads; what that
+    does to the loss of an epoch is far below a hundredth of it.
+    """
+    recorded = results["runs"][0]["history"]["loss"][0]
+    return abs(loss - recorded) <= tolerance * recorded
