@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['INK', 'LINES', 'STYLE', 'Figure', 'styled', 'new_figure', 'number_grids', 'whole_number', 'marked_cells', 'draw_grid',
-           'frame_cells', 'number_text', 'windows', 'image_grid', 'filters', 'feature_maps', 'predictions', 'curves',
-           'training_curves', 'bars', 'histograms', 'paths', 'confusion_matrix', 'arcs']
+           'frame_cells', 'number_text', 'windows', 'image_grid', 'filters', 'feature_maps', 'mosaic', 'layer_maps',
+           'predictions', 'curves', 'training_curves', 'bars', 'histograms', 'paths', 'confusion_matrix', 'arcs']
 
 # %% ../book/plots.md #imports
 import functools
@@ -364,6 +364,107 @@ def feature_maps(maps, titles=None, columns: int = 8):
     if len(maps) == 0 or any(np.ndim(image) != 2 for image in maps):
         raise ValueError("maps: needs shape (C, H, W), or a list of arrays (H, W)")
     return image_grid(maps, titles, columns, limits=None, size=0.9)
+
+# %% ../book/plots.md #mosaic
+def mosaic(images, columns: int = 16, gap: int = 1) -> np.ndarray:
+    """Return images of one size in rows and columns as one image; gaps are NaN.
+
+    Parameters
+    ----------
+    images : array, (N, H, W), N at least 1
+    columns : int
+        Images in a row; the last row may have fewer.
+    gap : int, at least 0
+        Pixels between two images.
+
+    Returns
+    -------
+    float array, (rows * (H + gap) - gap, columns * (W + gap) - gap)
+        With fewer images than `columns`, it is as wide as they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or images.size == 0 or images.dtype.kind not in "biuf":
+        raise ValueError(
+            f"images: needs numbers of shape (N, H, W), got {images.dtype} of shape "
+            f"{images.shape}"
+        )
+    whole_number(columns, "columns")
+    whole_number(gap, "gap", 0)
+    count, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    dtype = np.result_type(images, np.float32)
+    cells = np.full((rows * columns, height + gap, width + gap), np.nan, dtype)
+    cells[:count, :height, :width] = images
+    cells = cells.reshape(rows, columns, height + gap, width + gap)
+    whole = cells.transpose(0, 2, 1, 3).reshape(
+        rows * (height + gap), columns * (width + gap)
+    )
+    return whole[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
+
+# %% ../book/plots.md #layer_maps
+@styled
+def layer_maps(outputs, names=None, columns: int = 16, width: float = 7.0):
+    """Draw what comes out of layers for some images, each layer on one scale.
+
+    Parameters
+    ----------
+    outputs : dict of str to array, each (N, C, H, W) or (N, D)
+        Heading to the layer's outputs for the N images: a mosaic of its C maps each,
+        or D numbers in a row.
+    names : sequence of N, optional
+        What stands to the left of each image's line; 0, 1, 2, ... if not given.
+    columns : int
+        Maps in a row.
+    width : float
+        Of a line in inches.
+    """
+    whole_number(columns, "columns")
+    outputs = {title: np.asarray(output) for title, output in outputs.items()}
+    if not outputs or any(o.ndim not in (2, 4) or not o.size for o in outputs.values()):
+        raise ValueError("outputs: needs at least one, each (N, C, H, W) or (N, D)")
+    count = len(next(iter(outputs.values())))
+    names = list(range(count)) if names is None else list(names)
+    if any(len(output) != len(names) for output in outputs.values()):
+        raise ValueError(f"names: {len(names)} for outputs of {count} images")
+    head, strip, left = 0.32, 0.2, 0.3
+    lines: list[tuple[str, float, list]] = []  # heading, height of a line, pictures
+    for title, output in outputs.items():
+        if output.ndim == 4:
+            pictures = [mosaic(maps, columns) for maps in output]
+            lines.append((title, width * np.divide(*pictures[0].shape), pictures))
+        else:
+            lines.append((title, strip, [row[None] for row in output]))
+    total = sum(head + count * (height + 0.08) for _, height, _ in lines)
+    figure = Figure(figsize=(left + width, total))
+    place = total  # inches above the bottom
+    for title, height, pictures in lines:
+        low, high = (float(f([f(p) for p in pictures])) for f in (np.nanmin, np.nanmax))
+        place -= head
+        text = f"{title}    black {number_text(low)}, white {number_text(high)}"
+        figure.text(left / (left + width), (place + 0.1) / total, text)
+        for name, picture in zip(names, pictures, strict=True):
+            place -= height + 0.08
+            box = left, place + 0.04, width, height
+            sides = left + width, total, left + width, total
+            axes = figure.add_axes([a / b for a, b in zip(box, sides, strict=True)])
+            axes.axis("off")
+            axes.imshow(
+                picture,
+                cmap="gray",
+                vmin=low,
+                vmax=high,
+                aspect="auto",
+                interpolation="nearest",
+            )
+            middle = (place + 0.04 + height / 2) / total
+            figure.text(0, middle, str(name), va="center")
+    return figure
 
 # %% ../book/plots.md #predictions
 @styled

@@ -32,7 +32,12 @@ from cnnbook.optimizers import (
     OneCycleLR,
     StepLR,
 )
-from .regularization import Compose, RandomRotation, RandomShift
+from cnnbook.regularization import (
+    Compose,
+    RandomDistortion,
+    RandomRotation,
+    RandomShift,
+)
 from .training import KeepBest, check_data, fit, report
 
 # %% ../book/runs.md #prepare
@@ -72,6 +77,8 @@ def prepare(recipe: Recipe, images: int, rng):
 def augmentation(recipe: Recipe) -> Compose | None:
     """Return what moves a recipe's images, for ``fit(augment=...)``, or None."""
     steps: list = []
+    if recipe.distortion:
+        steps.append(RandomDistortion(recipe.distortion))
     if recipe.rotation:
         steps.append(RandomRotation(recipe.rotation))
     if recipe.shift:

@@ -175,8 +175,7 @@ def first_epoch(results: dict, recipe: Recipe, data: Digits, test: Digits) -> fl
     ValueError
         If the record is of other data or of another recipe.
     """
-    if results["data"]["sha256"] != data_digest(data, test):
-        raise ValueError(f"{results['name']}.json is of other data")
+    check_same_data(results, data, test)
     if results["recipe"] != settings(recipe):
         raise ValueError(f"{results['name']}.json is of another recipe")
     seed = results["runs"][0]["seed"]
@@ -192,3 +191,28 @@ def agrees(loss: float, results: dict, tolerance: float = 0.01) -> bool:
     """
     recorded = results["runs"][0]["history"]["loss"][0]
     return abs(loss - recorded) <= tolerance * recorded
+
+
+def spread(results: dict) -> str:
+    """Return a Markdown table of the runs' test results, with mean and deviation."""
+    runs = results["runs"]
+    lines = [
+        "| seed | best epoch | validation | test | missed | minutes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        lines.append(
+            f"| {run['seed']} | {run['epoch']} | {run['valid_accuracy']:.2%} "
+            f"| {run['test']['accuracy']:.2%} | {len(run['test']['wrong'])} "
+            f"| {sum(run['seconds']) / 60:.1f} |"
+        )
+    shares = [100 * run["test"]["accuracy"] for run in runs]
+    low, middle = np.std(shares, ddof=1), np.mean(shares)
+    lines.append(f"| **mean** | | | **{middle:.2f}%** ± {low:.2f}% | | |")
+    return "\n".join(lines)
+
+
+def check_same_data(results: dict, data: Digits, test: Digits) -> None:
+    """Raise a ValueError if the results are of other data."""
+    if results["data"]["sha256"] != data_digest(data, test):
+        raise ValueError(f"{results['name']}.json is of other data")

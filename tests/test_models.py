@@ -15,7 +15,7 @@ from cnnbook.layers import (
     Sequential,
     check_layer,
 )
-from cnnbook.models import MODELS, small_convnet, summary
+from cnnbook.models import MODELS, deep_convnet, small_convnet, summary
 from cnnbook.shapes import parameter_count
 
 SHAPES = {
@@ -217,9 +217,41 @@ def test_the_network_for_colours():
     assert outputs == [(32, 30, 30), (64, 13, 13), (64, 4, 4), (64,), (10,)]
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_deep_network_as_pytorch(torch, batch_norm, dropout):
+    """The same weights in PyTorch give the same logits, in evaluation mode."""
+    nn = torch.nn
+    layers = []
+    for channels, filters, kernel in ((1, 32, 5), (32, 64, 3), (64, 128, 3)):
+        layers.append(nn.Conv2d(channels, filters, kernel, padding="same"))
+        layers += [nn.MaxPool2d(2)] if filters != 128 else []
+        layers += [nn.BatchNorm2d(filters)] if batch_norm else []
+        layers.append(nn.ReLU())
+    layers += [nn.Flatten()] + ([nn.Dropout(dropout)] if dropout else [])
+    twin = nn.Sequential(*layers, nn.Linear(6272, 10)).eval()
+    model = deep_convnet(1, batch_norm=batch_norm, dropout=dropout)
+    x = np.random.default_rng(0).random((3, 1, 28, 28), dtype=np.float32)
+    model(x)  # moves the running statistics
+    state = {k: torch.tensor(v) for k, v in model.eval().state_dict().items()}
+    twin.load_state_dict(state)
+    expected = twin(torch.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(model(x), expected, atol=1e-5)
+
+
+def test_deep_network_draws_from_its_seed():
+    """Weights and dropout come from one generator; another seed, another network."""
+    one, two, other = (deep_convnet(seed) for seed in (5, 5, 6))
+    x = np.ones((4, 1, 28, 28), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(one(x), two(x))
+    assert np.abs(one(x) - other(x)).max() > 0.1
+    assert np.abs(one(x) - one(x)).max() > 0  # dropout
+
+
 def test_recipes_can_not_be_changed_by_accident():
     """A recipe is frozen; every one of them has a name and sensible numbers."""
-    assert list(MODELS) == ["small", "light", "wide", "colour"]
+    assert list(MODELS) == ["small", "light", "wide", "deep", "colour"]
     for recipe in MODELS.values():
         with pytest.raises(AttributeError):
             recipe.lr = 1.0

@@ -25,6 +25,7 @@ from cnnbook.regularization import (
     BatchNorm2d,
     Compose,
     Dropout,
+    RandomDistortion,
     RandomRotation,
     RandomShift,
     rotate,
@@ -610,6 +611,56 @@ def test_rotation_turns_as_scipy_does():
     np.testing.assert_allclose(rotate(images, [17])[0, 0], expected, atol=1e-9)
 
 
+@given(SEEDS, st.floats(0, 9), st.floats(0.3, 9), st.sampled_from([0.0, 0.75, -2.0]))
+def test_distortion_beside_scipy(seed, pixels, smoothness, fill):
+    """The fields by gaussian_filter1d, the images by map_coordinates."""
+    rng = np.random.default_rng(seed)
+    n, c, h, w = (int(v) for v in rng.integers(1, 12, 4))
+    images = rng.normal(size=(n, c, h, w))
+    found = RandomDistortion(pixels, smoothness, fill)(images, rng=seed)
+    fields = np.random.default_rng(seed).standard_normal((2, n, h, w), np.float32)
+    for axis in (2, 3):  # smooth, and scale so that each number has variance 1
+        size = fields.shape[axis]
+        kernel = ndimage.gaussian_filter1d(
+            np.eye(size), smoothness, axis=0, mode="constant", truncate=100
+        )
+        weights = kernel / np.linalg.norm(kernel, axis=1, keepdims=True)
+        fields = np.moveaxis(np.tensordot(weights, fields, (1, axis)), 0, axis)
+    i, j = np.mgrid[:h, :w]
+    for k in range(n):
+        for channel in range(c):
+            expected = ndimage.map_coordinates(
+                images[k, channel],
+                [i + pixels * fields[0, k], j + pixels * fields[1, k]],
+                order=1,
+                mode="grid-constant",
+                cval=fill,
+            )
+            np.testing.assert_allclose(found[k, channel], expected, atol=1e-3)
+
+
+def test_distortion_moves_by_what_it_says():
+    """A slope tells how far its pixels were moved, in each direction."""
+    size, pixels = 41, 1.5
+    ramp = np.arange(size, dtype=np.float64)
+    for images in (ramp, ramp[:, None]):
+        images = np.broadcast_to(images, (300, 1, size, size))
+        moved = RandomDistortion(pixels)(images, rng=0) - images
+        inside = moved[:, 0, 10:-10, 10:-10]
+        assert abs(np.sqrt(np.mean(inside**2)) - pixels) < 0.1
+        step = np.abs(np.diff(inside, axis=2)).mean()
+        assert 0.1 < step / pixels < 0.3  # neighbours move alike
+
+
+def test_distortion_is_as_smooth_as_asked():
+    images = np.broadcast_to(np.arange(41.0), (100, 1, 41, 41))
+    steps = []
+    for smoothness in (2.0, 4.0, 8.0):
+        moved = RandomDistortion(1, smoothness)(images, rng=0) - images
+        steps.append(np.abs(np.diff(moved[:, 0, 10:-10, 10:-10], axis=1)).mean())
+    assert steps[0] > 1.8 * steps[1] > 1.8**2 * steps[2]
+
+
 def test_rotation_keeps_constants_away_from_the_rim():
     images = np.full((5, 2, 20, 20), 0.7, np.float32)
     turned = RandomRotation(180)(images, rng=0)
@@ -645,6 +696,7 @@ TRANSFORMS = {
     "shift": RandomShift(2),
     "pair": RandomShift((0, 3), fill=1),
     "rotation": RandomRotation(15),
+    "distortion": RandomDistortion(1.5),
     "both": Compose([RandomRotation(15), RandomShift(2)]),
     "none": Compose([]),
 }
@@ -692,6 +744,13 @@ def test_composed_transforms_draw_from_one_generator():
         (lambda: Compose([RandomShift(1), "flip"]), TypeError, "transforms"),
         (lambda: RandomShift(1, fill="black"), TypeError, "fill"),
         (lambda: RandomShift(1, fill=np.nan), ValueError, "fill"),
+        (lambda: RandomDistortion(-1), ValueError, "pixels"),
+        (lambda: RandomDistortion(np.inf), ValueError, "pixels"),
+        (lambda: RandomDistortion("1"), TypeError, "pixels"),
+        (lambda: RandomDistortion(1, 0), ValueError, "smoothness"),
+        (lambda: RandomDistortion(1, -2), ValueError, "smoothness"),
+        (lambda: RandomDistortion(1, np.nan), ValueError, "smoothness"),
+        (lambda: RandomDistortion(1, fill=None), TypeError, "fill"),
         (lambda: RandomRotation(1, fill=np.inf), ValueError, "fill"),
         (lambda: RandomRotation(1, fill=None), TypeError, "fill"),
         (lambda: RandomRotation(1, fill=[0, 1]), TypeError, "fill"),
@@ -702,7 +761,9 @@ def test_transforms_refuse_arguments(make, kind, message):
         make()
 
 
-@pytest.mark.parametrize("transform", [RandomShift(1), RandomRotation(5)])
+@pytest.mark.parametrize(
+    "transform", [RandomShift(1), RandomRotation(5), RandomDistortion(1)]
+)
 def test_transforms_refuse_images(transform):
     for images in (np.zeros((28, 28)), np.zeros((3, 28, 28)), 1.0):
         with pytest.raises(ValueError, match="^images: "):
@@ -718,7 +779,11 @@ def test_transforms_refuse_images(transform):
 def test_fill_must_fit_the_images(fill):
     """Or it would be cut off, or wrap round, without a word."""
     images = np.zeros((2, 1, 4, 4), np.uint8)
-    for transform in (RandomShift(1, fill), RandomRotation(5, fill)):
+    for transform in (
+        RandomShift(1, fill),
+        RandomRotation(5, fill),
+        RandomDistortion(1, fill=fill),
+    ):
         with pytest.raises(ValueError, match="^fill: "):
             transform(images, 0)
     assert RandomShift(1, 255)(images, 0).max() == 255
