@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import bars, beside, operators, race, report, scaling
+from benchmarks import bars, beside, curves, operators, race, report, scaling
 from benchmarks.measure import has_threadpoolctl
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,8 +58,8 @@ def parser() -> argparse.ArgumentParser:
     this.add_argument(
         "--record",
         action="store_true",
-        help="the short race of the book's page beside PyTorch, kept in "
-        "benchmarks/recorded.json",
+        help="the short race and the loss curves of the book's page beside PyTorch, "
+        "kept in benchmarks/recorded.json and recorded_curves.json",
     )
     this.add_argument(
         "--output",
@@ -107,6 +107,8 @@ def record(given: argparse.Namespace) -> int:
     results = beside.record(**({"rounds": given.rounds} if given.rounds else {}))
     print(report.markdown(results))
     print(f"saved {shown(beside.RECORDED)}, commit {results['commit']}")
+    curves.record()
+    print(f"saved {shown(curves.RECORDED)}")
     return 0
 
 

@@ -4,11 +4,12 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import beside, report
-from benchmarks.networks import OURS, TORCH, competitor_step, digits
+from benchmarks import beside, curves, report
+from benchmarks.networks import OURS, PYTORCH, TORCH, competitor_step, digits
 from cnnbook.layers import Conv2d, MaxPool2d
 from cnnbook.optimizers import Adam
 
@@ -68,12 +69,50 @@ def test_command_records(monkeypatch, tmp_path, recorded, capsys):
         return recorded
 
     monkeypatch.setattr(beside, "record", record)
+    monkeypatch.setattr(curves, "record", lambda: asked.append("curves"))
     assert command.main(["--record", "--rounds", "3"]) == 0
-    assert asked == [{"rounds": 3}]
+    assert asked == [{"rounds": 3}, "curves"]
     assert recorded["commit"] in capsys.readouterr().out
     monkeypatch.setattr(beside, "can_race", lambda: False)
     assert command.main(["--record"]) == 2
     assert "pip install torch" in capsys.readouterr().out
+
+
+def test_recorded_curves_are_whole_and_close():
+    results = report.load(curves.RECORDED)
+    assert results["commit"] not in ("", "unknown")
+    steps = -(-results["settings"]["images"] // results["settings"]["batch"])
+    losses = []
+    for name in (OURS, PYTORCH):
+        curve = results["curves"][name]
+        assert len(curve["seconds"]) == len(curve["accuracy"]) == curves.EPOCHS
+        assert len(curve["loss"]) == steps * curves.EPOCHS
+        assert min(curve["accuracy"]) > 0.9
+        losses.append(curve["loss"])
+    off = np.abs(np.subtract(*losses))
+    assert off[0] < 1e-5 and off[:20].max() < 1e-3
+    text = json.dumps(results)
+    assert str(Path.home()) + "/" not in text and str(ROOT) not in text
+
+
+def test_curves_are_read_where_there_is_no_pytorch(monkeypatch, tmp_path):
+    monkeypatch.setattr(beside, "can_race", lambda: False)
+    assert curves.run_or_read() == (report.load(curves.RECORDED), False)
+    monkeypatch.setattr(beside, "can_race", lambda: True)
+    monkeypatch.setattr(curves, "run", lambda: {"made": 1})
+    assert curves.run_or_read() == ({"made": 1}, True)
+    assert curves.record(tmp_path / "made.json") == {"made": 1}
+    assert report.load(tmp_path / "made.json") == {"made": 1}
+
+
+def test_curves_start_alike():
+    """Live: the same first losses, from the same weights and batches."""
+    pytest.importorskip("torch")
+    results = curves.run(images=2640, epochs=2)
+    ours, theirs = (np.array(results["curves"][n]["loss"]) for n in (OURS, PYTORCH))
+    assert len(ours) == len(theirs) == 20
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+    assert len(set(ours.tolist())) == 20 and ours[-1] < ours[0]
 
 
 def test_stopwatches_see_every_kind_and_leave_no_trace():
