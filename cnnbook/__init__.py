@@ -43,10 +43,14 @@ PUBLIC = {
     "training": """
         fit predict evaluate batches train_valid_split EarlyStopping KeepBest""",
     "checkpoints": "save_checkpoint load_checkpoint Checkpoint",
-    "regularization": "Dropout BatchNorm2d RandomShift RandomRotation Compose",
+    "regularization": """
+        Dropout BatchNorm2d
+        RandomShift RandomRotation RandomDistortion RandomApply Compose""",
     "models": """
-        small_convnet light_convnet wide_convnet colour_convnet
+        small_convnet light_convnet wide_convnet deep_convnet colour_convnet
         MODELS Recipe summary""",
+    "runs": "",
+    "inside": "",
     "plots": "",
     "cli": "",
     "weave": "",

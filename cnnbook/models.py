@@ -306,10 +306,10 @@ class Recipe:
     shift
         The images are moved by up to so many pixels.
     rotation
-        They are turned by up to so many degrees.
+        Half of them are turned by up to so many degrees,
     distortion
-        They are bent by so many pixels, see
-        :py:class:`cnnbook.regularization.RandomDistortion`.
+        and bent by so many pixels, as
+        :py:class:`cnnbook.regularization.RandomDistortion` does.
     optimizer
         ``"adam"``, ``"adamw"`` or ``"sgd"`` (with momentum 0.9).
     schedule
@@ -331,8 +331,39 @@ class Recipe:
 # %% ../book/models.md #MODELS
 MODELS = {
     "small": Recipe(small_convnet, (1, 28, 28), 10, 64, 3e-3, 1e-4),
-    "light": Recipe(light_convnet, (1, 28, 28), 30, 64, 3e-3, 1e-5, 2, 10.0),
-    "wide": Recipe(wide_convnet, (1, 28, 28), 8, 64, 2e-3, 1e-5, 2),
-    "deep": Recipe(deep_convnet, (1, 28, 28), 20, 64, 5e-3, 1e-5, 2, 10.0),
+    "light": Recipe(
+        light_convnet,
+        (1, 28, 28),
+        epochs=30,
+        batch_size=64,
+        lr=0.05,
+        weight_decay=5e-4,
+        shift=1,
+        rotation=10.0,
+        distortion=1.0,
+        optimizer="sgd",
+    ),
+    "wide": Recipe(
+        wide_convnet,
+        (1, 28, 28),
+        epochs=8,
+        batch_size=64,
+        lr=0.05,
+        weight_decay=5e-4,
+        shift=1,
+        optimizer="sgd",
+    ),
+    "deep": Recipe(
+        deep_convnet,
+        (1, 28, 28),
+        epochs=20,
+        batch_size=64,
+        lr=0.05,
+        weight_decay=5e-4,
+        shift=1,
+        rotation=10.0,
+        distortion=1.0,
+        optimizer="sgd",
+    ),
     "colour": Recipe(colour_convnet, (3, 32, 32), 20, 64, 2e-3, 5e-4),
 }

@@ -366,8 +366,8 @@ def feature_maps(maps, titles=None, columns: int = 8):
     return image_grid(maps, titles, columns, limits=None, size=0.9)
 
 # %% ../book/plots.md #mosaic
-def mosaic(images, columns: int = 16, gap: int = 1) -> np.ndarray:
-    """Return images of one size in rows and columns as one image; gaps are NaN.
+def mosaic(images, columns: int = 16, gap: int = 1, fill=np.nan) -> np.ndarray:
+    """Return images of one size in rows and columns as one image.
 
     Parameters
     ----------
@@ -376,6 +376,8 @@ def mosaic(images, columns: int = 16, gap: int = 1) -> np.ndarray:
         Images in a row; the last row may have fewer.
     gap : int, at least 0
         Pixels between two images.
+    fill : float
+        What is put there; where NaN is, nothing is drawn.
 
     Returns
     -------
@@ -399,7 +401,7 @@ def mosaic(images, columns: int = 16, gap: int = 1) -> np.ndarray:
     columns = min(columns, count)
     rows = -(-count // columns)
     dtype = np.result_type(images, np.float32)
-    cells = np.full((rows * columns, height + gap, width + gap), np.nan, dtype)
+    cells = np.full((rows * columns, height + gap, width + gap), fill, dtype)
     cells[:count, :height, :width] = images
     cells = cells.reshape(rows, columns, height + gap, width + gap)
     whole = cells.transpose(0, 2, 1, 3).reshape(
@@ -453,7 +455,8 @@ def layer_maps(outputs, names=None, columns: int = 16, width: float = 7.0):
             box = left, place + 0.04, width, height
             sides = left + width, total, left + width, total
             axes = figure.add_axes([a / b for a, b in zip(box, sides, strict=True)])
-            axes.axis("off")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(visible=True, lw=0.8)  # so that white ends on white
             axes.imshow(
                 picture,
                 cmap="gray",

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fraction', 'Dropout', 'per_channel', 'by_rows', 'normalize', 'channel_sums', 'batch_norm_backward', 'BatchNorm2d',
            'check_images', 'check_fill', 'framed', 'shift', 'RandomShift', 'sample', 'rotate', 'RandomRotation',
-           'RandomDistortion', 'Compose']
+           'RandomDistortion', 'RandomApply', 'Compose']
 
 # %% ../book/regularization.md #imports
 import numpy as np
@@ -535,6 +535,35 @@ class RandomDistortion:
     def __repr__(self) -> str:
         text = f"pixels={self.pixels}, smoothness={self.smoothness}"
         return f"RandomDistortion({text}, fill={self.fill})"
+
+# %% ../book/regularization.md #RandomApply
+class RandomApply:
+    """Apply a transform to each image with probability p; leave the others alone.
+
+    Parameters
+    ----------
+    transform : callable
+        Called as ``transform(images, rng)``, with all images.
+    p : float, 0 to 1
+
+    Notes
+    -----
+    As torchvision's of the same name, but every image is drawn for itself.
+    """
+
+    def __init__(self, transform, p: float = 0.5):
+        if not callable(transform):
+            raise TypeError(f"transform: can't be called: {transform!r}")
+        self.transform, self.p = transform, fraction(p, "p")
+
+    def __call__(self, images, rng=None) -> np.ndarray:
+        images, rng = check_images(images), as_rng(rng)
+        changed = self.transform(images, rng)
+        chosen = rng.random(len(images)) < self.p
+        return np.where(chosen[:, None, None, None], changed, images)
+
+    def __repr__(self) -> str:
+        return f"RandomApply({self.transform!r}, p={self.p})"
 
 # %% ../book/regularization.md #Compose
 class Compose:

@@ -34,6 +34,7 @@ from cnnbook.optimizers import (
 )
 from cnnbook.regularization import (
     Compose,
+    RandomApply,
     RandomDistortion,
     RandomRotation,
     RandomShift,
@@ -76,11 +77,12 @@ def prepare(recipe: Recipe, images: int, rng):
 # %% ../book/runs.md #augmentation
 def augmentation(recipe: Recipe) -> Compose | None:
     """Return what moves a recipe's images, for ``fit(augment=...)``, or None."""
-    steps: list = []
+    bent: list = []
     if recipe.distortion:
-        steps.append(RandomDistortion(recipe.distortion))
+        bent.append(RandomDistortion(recipe.distortion))
     if recipe.rotation:
-        steps.append(RandomRotation(recipe.rotation))
+        bent.append(RandomRotation(recipe.rotation))
+    steps: list = [RandomApply(Compose(bent), 0.5)] if bent else []
     if recipe.shift:
         steps.append(RandomShift(recipe.shift))
     return Compose(steps) if steps else None

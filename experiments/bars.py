@@ -34,6 +34,11 @@ BARS = {
     # The 98.33% network
     "wide network": Bar(0.993, 0.985),
     "wide network, mean of three": Bar(0.993, 0.993),
+    # Past 98%, past 99.5%
+    "light network": Bar(0.994, 0.985),
+    "light network, mean of three": Bar(0.994, 0.994),
+    "light network, minutes": Bar(10, 10, most=True),
+    "deep network, mean of three": Bar(0.996, 0.996),
 }
 
 

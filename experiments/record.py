@@ -1,5 +1,6 @@
 """Train, and keep everything that a page needs to tell of it, as JSON."""
 
+import base64
 import dataclasses
 import subprocess
 from collections.abc import Iterable
@@ -133,8 +134,31 @@ def record_headline(
     runs = {seed: trained(recipe, learn, valid, seed) for seed in seeds}
     kept = [told(run, s) | {"test": judged(run, test)} for s, run in runs.items()]
     results = {"name": name, "recipe": settings(recipe), **facts, "runs": kept}
+    results["misread by all"] = pictures(test, misread_by_all(results))
     write(results, folder / f"{name}.json")
     return results
+
+
+def misread_by_all(results: dict) -> list[int]:
+    """Return the indices of the test images that every run misread, sorted."""
+    wrong = [{each[0] for each in run["test"]["wrong"]} for run in results["runs"]]
+    return sorted(set.intersection(*wrong))
+
+
+def pictures(test: Digits, indices: list[int]) -> dict[str, str]:
+    """Return images by index, as base64 of their bytes: a page can show them."""
+    return {
+        str(k): base64.b64encode(
+            np.rint(255 * test.images[k, 0]).astype(np.uint8).tobytes()
+        ).decode()
+        for k in indices
+    }
+
+
+def kept_pictures(results: dict) -> np.ndarray:
+    """Return the images that :py:func:`pictures` kept, (N, 28, 28), from 0 to 1."""
+    parts = [base64.b64decode(text) for text in results["misread by all"].values()]
+    return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, 28, 28) / 255
 
 
 def record_comparison(

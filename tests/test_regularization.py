@@ -25,6 +25,7 @@ from cnnbook.regularization import (
     BatchNorm2d,
     Compose,
     Dropout,
+    RandomApply,
     RandomDistortion,
     RandomRotation,
     RandomShift,
@@ -661,6 +662,26 @@ def test_distortion_is_as_smooth_as_asked():
     assert steps[0] > 1.8 * steps[1] > 1.8**2 * steps[2]
 
 
+def test_random_apply_changes_each_image_by_itself():
+    images = np.random.default_rng(0).random((4000, 2, 3, 3))
+    images.flags.writeable = False
+    some = RandomApply(lambda x, rng: -x, p=0.25)(images, rng=0)
+    changed = np.all(some == -images, axis=(1, 2, 3))
+    kept = np.all(some == images, axis=(1, 2, 3))
+    assert np.all(changed ^ kept) and abs(changed.mean() - 0.25) < 0.03
+    for p, sign in ((0, 1), (1, -1)):
+        all_of_them = RandomApply(lambda x, rng: -x, p)(images, rng=0)
+        np.testing.assert_array_equal(all_of_them, sign * images)
+
+
+def test_random_apply_draws_from_the_generator_given():
+    images = np.random.default_rng(0).random((50, 1, 9, 9), dtype=np.float32)
+    apply = RandomApply(RandomShift(1), 0.5)
+    one, two = (apply(images, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert np.any(one != apply(images, np.random.default_rng(4)))
+
+
 def test_rotation_keeps_constants_away_from_the_rim():
     images = np.full((5, 2, 20, 20), 0.7, np.float32)
     turned = RandomRotation(180)(images, rng=0)
@@ -697,6 +718,7 @@ TRANSFORMS = {
     "pair": RandomShift((0, 3), fill=1),
     "rotation": RandomRotation(15),
     "distortion": RandomDistortion(1.5),
+    "sometimes": RandomApply(RandomDistortion(1.5), 0.6),
     "both": Compose([RandomRotation(15), RandomShift(2)]),
     "none": Compose([]),
 }
@@ -744,6 +766,9 @@ def test_composed_transforms_draw_from_one_generator():
         (lambda: Compose([RandomShift(1), "flip"]), TypeError, "transforms"),
         (lambda: RandomShift(1, fill="black"), TypeError, "fill"),
         (lambda: RandomShift(1, fill=np.nan), ValueError, "fill"),
+        (lambda: RandomApply(RandomShift(1), 1.5), ValueError, "p"),
+        (lambda: RandomApply(RandomShift(1), "all"), TypeError, "p"),
+        (lambda: RandomApply("shift"), TypeError, "transform"),
         (lambda: RandomDistortion(-1), ValueError, "pixels"),
         (lambda: RandomDistortion(np.inf), ValueError, "pixels"),
         (lambda: RandomDistortion("1"), TypeError, "pixels"),

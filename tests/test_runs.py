@@ -18,6 +18,7 @@ from cnnbook.regularization import (
     BatchNorm2d,
     Compose,
     Dropout,
+    RandomApply,
     RandomDistortion,
     RandomRotation,
     RandomShift,
@@ -96,11 +97,12 @@ def test_augmentation_bends_turns_and_shifts():
     full = dataclasses.replace(RECIPE, shift=2, rotation=10.0, distortion=1.5)
     made = runs.augmentation(full)
     assert isinstance(made, Compose)
-    kinds = [type(step) for step in made.transforms]
-    assert kinds == [RandomDistortion, RandomRotation, RandomShift]
-    assert made.transforms[0].pixels == 1.5
-    assert made.transforms[1].degrees == 10
-    assert made.transforms[2].pixels == (2, 2)
+    half, moved = made.transforms
+    assert isinstance(half, RandomApply) and half.p == 0.5
+    bent, turned = half.transform.transforms
+    assert isinstance(bent, RandomDistortion) and bent.pixels == 1.5
+    assert isinstance(turned, RandomRotation) and turned.degrees == 10
+    assert isinstance(moved, RandomShift) and moved.pixels == (2, 2)
 
 
 def test_train_hands_over_the_best_epoch():
