@@ -32,7 +32,9 @@ def main(arguments=None) -> int:
         try:
             for name in options.names:
                 if name == "leave_one_out":
-                    record.record_comparison(name, recipes.LEFT_OUT, **more)
+                    record.record_comparison(
+                        name, recipes.LEFT_OUT, recipes.FEW, **more
+                    )
                     continue
                 recipe = recipes.HEADLINES[name]
                 results = record.record_headline(name, recipe, recipes.SEEDS, **more)

@@ -164,19 +164,24 @@ def kept_pictures(results: dict) -> np.ndarray:
 def record_comparison(
     name: str,
     recipes: dict[str, Recipe],
+    images: int,
     data_path=None,
     folder: Path = FOLDER,
     allow_changes: bool = False,
 ) -> dict:
-    """Train each of several recipes once; only the validation part judges."""
+    """Train each of several recipes once, on the first images of those to learn from.
+
+    Only the validation part judges; the test images are not looked at.
+    """
     facts, data, _ = circumstances(data_path, allow_changes)
     learn, valid = split(data)
+    learn = learn.take(np.s_[:images])
     kept = []
     for label, recipe in recipes.items():
         print(f"{name}: {label}", flush=True)
         run = trained(recipe, learn, valid, 0)
         kept.append({"label": label, "recipe": settings(recipe), **told(run, 0)})
-    results = {"name": name, **facts, "runs": kept}
+    results = {"name": name, "images": images, **facts, "runs": kept}
     write(results, folder / f"{name}.json")
     return results
 

@@ -115,7 +115,10 @@ def test_comparison_never_judges_by_the_test_images(digits, tmp_path, monkeypatc
 
     monkeypatch.setattr(record, "judged", forbidden)
     pairs = {"nothing": BRIEF, "shift": dataclasses.replace(BRIEF, shift=0)}
-    made = record.record_comparison("pair", pairs, folder=tmp_path, allow_changes=True)
+    made = record.record_comparison(
+        "pair", pairs, 100, folder=tmp_path, allow_changes=True
+    )
+    assert made["images"] == 100
     assert [run["label"] for run in made["runs"]] == ["nothing", "shift"]
     assert not any("test" in run for run in made["runs"])
 
@@ -151,7 +154,7 @@ def test_command(monkeypatch, capsys, made):
     (first, more), (second, _) = seen
     assert first == ("deep", MODELS["deep"], (0, 1, 2))
     assert more == {"data_path": "folder", "allow_changes": False}
-    assert second == ("leave_one_out", recipes.LEFT_OUT)
+    assert second == ("leave_one_out", recipes.LEFT_OUT, recipes.FEW)
     assert "deep" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         command.main(["deeper"])
@@ -217,7 +220,9 @@ def test_headlines_are_of_todays_recipe(name):
 
 
 def test_comparison_is_of_todays_recipes():
-    runs = record.read("leave_one_out")["runs"]
+    results = record.read("leave_one_out")
+    assert results["images"] == recipes.FEW
+    runs = results["runs"]
     told = {run["label"]: run["recipe"] for run in runs}
     assert told == {k: record.settings(v) for k, v in recipes.LEFT_OUT.items()}
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from oracle_cases import Untouched
 
 from cnnbook.data import load_photograph
@@ -74,6 +76,12 @@ FIGURES = {
     "feature_maps in a list": lambda: plots.feature_maps(
         [pictures(2, 3), pictures(4, 4)], ["a", "b"]
     ),
+    "layer_maps": lambda: plots.layer_maps(
+        {"conv": pictures(2, 5, 4, 3) - 0.5, "dense": pictures(2, 6)}, "ab", columns=3
+    ),
+    "layer_maps of one image": lambda: plots.layer_maps(
+        {"relu": np.zeros((1, 1, 2, 2))}, width=3
+    ),
     "predictions": lambda: plots.predictions(
         pictures(3, 1, 4, 4), [1, 2, 3], [1, 7, 3]
     ),
@@ -124,7 +132,7 @@ def test_every_figure_is_here():
         if callable(getattr(plots, name))
         and name[0].islower()
         and name not in {"styled", "new_figure", "draw_grid", "number_text"}
-        and name not in {"marked_cells", "frame_cells", "whole_number"}
+        and name not in {"marked_cells", "frame_cells", "whole_number", "mosaic"}
     }
     assert drawing == {name.split(" ")[0] for name in FIGURES}
 
@@ -730,6 +738,79 @@ def test_the_photograph_is_drawn():
     np.testing.assert_array_equal(shown(figure.axes[1])[0], photograph[0])
 
 
+@given(
+    st.integers(1, 7),
+    st.integers(1, 5),
+    st.integers(0, 3),
+    st.sampled_from([0.5, -1.0]),
+)
+def test_mosaic_against_loops(count, columns, gap, fill):
+    """Each image stands in its row and column; all the rest is filled."""
+    images = pictures(count, 2, 3)
+    rows, across = -(-count // columns), min(columns, count)
+    shape = rows * (2 + gap) - gap, across * (3 + gap) - gap
+    expected = np.full(shape, fill)
+    for k in range(count):
+        i, j = (k // across) * (2 + gap), (k % across) * (3 + gap)
+        expected[i : i + 2, j : j + 3] = images[k]
+    with Untouched(images):
+        found = plots.mosaic(images, columns, gap, fill)
+    np.testing.assert_array_equal(found, expected)
+    unfilled = plots.mosaic(images, columns, gap)
+    assert np.isnan(unfilled).sum() == unfilled.size - images.size
+    np.testing.assert_array_equal(unfilled == expected, ~np.isnan(unfilled))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.uint8, np.float32),
+        (bool, np.float32),
+    ],
+)
+def test_mosaic_can_hold_nan(given, found):
+    """Whole numbers become floating-point ones, which can be NaN."""
+    assert plots.mosaic(np.ones((2, 2, 2), given)).dtype == found
+
+
+def test_layer_maps_show_every_image_on_one_scale():
+    """A layer's pictures share limits, those that its heading tells; all fits."""
+    outputs = {"conv": pictures(3, 5, 4, 3) - 0.5, "dense": 9 * pictures(3, 6)}
+    outputs["conv"][1] *= 4
+    with Untouched(*outputs.values()):
+        figure = plots.layer_maps(outputs, ["x", "y", "z"], columns=2)
+    assert len(figure.axes) == 6
+    for k, axes in enumerate(figure.axes):
+        output = outputs["conv" if k < 3 else "dense"]
+        expected = plots.mosaic(output[k], 2) if k < 3 else output[k - 3][None]
+        (image,) = axes.get_images()
+        pixels = image.get_array().filled(np.nan)
+        np.testing.assert_array_equal(pixels, expected)
+        assert image.get_clim() == (output.min(), output.max())
+        assert image.get_interpolation() == "nearest"
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert all(0 < box.x0 < box.x1 <= 1.0001 for box in boxes)
+    tops = [1, *(box.y0 for box in boxes)]
+    assert all(0 <= b.y0 < b.y1 < t for b, t in zip(boxes, tops[:-1], strict=True))
+    width, height = figure.get_size_inches()
+    box = boxes[0]  # 2 maps of 3 and a gap across, 3 maps of 4 and two gaps down
+    ratio = box.height * height / (box.width * width)
+    assert ratio == pytest.approx(14 / 7)
+    written = [text.get_text() for text in figure.texts]
+    assert [t for t in written if len(t) == 1] == [*"xyz", *"xyz"]
+    low, high = (plots.number_text(f(outputs["conv"])) for f in (np.min, np.max))
+    assert written[0] == f"conv    black {low}, white {high}"
+    assert written[4].startswith("dense ")
+
+
+def test_layer_maps_number_the_images_unless_told():
+    """Without names they are counted."""
+    figure = plots.layer_maps({"a": pictures(3, 4)})
+    assert [t.get_text() for t in figure.texts][1:] == ["0", "1", "2"]
+
+
 def test_inputs_stay():
     """No drawing changes what it is given."""
     weights, matrix = pictures(2, 1, 3, 3), np.arange(9).reshape(3, 3)
@@ -789,6 +870,23 @@ def test_inputs_stay():
         (lambda: plots.image_grid([np.ones((3, 3))], columns=0), "^columns: "),
         (lambda: plots.image_grid([np.ones((3, 0))]), "^images: "),
         (lambda: plots.image_grid([np.full((3, 2, 2), 255)]), "^images: .*0 to 1"),
+        (lambda: plots.mosaic(np.ones((2, 3))), "^images: "),
+        (lambda: plots.mosaic(np.ones((2, 1, 3, 3))), "^images: "),
+        (lambda: plots.mosaic(np.ones((0, 3, 3))), "^images: "),
+        (lambda: plots.mosaic(np.ones((2, 0, 3))), "^images: "),
+        (lambda: plots.mosaic(np.full((1, 1, 1), "a")), "^images: "),
+        (lambda: plots.mosaic(np.ones((2, 3, 3)), 0), "^columns: "),
+        (lambda: plots.mosaic(np.ones((2, 3, 3)), 1.0), "^columns: "),
+        (lambda: plots.mosaic(np.ones((2, 3, 3)), 2, -1), "^gap: "),
+        (lambda: plots.layer_maps({}), "^outputs: "),
+        (lambda: plots.layer_maps({"a": np.ones((2, 3, 4))}), "^outputs: "),
+        (lambda: plots.layer_maps({"a": np.ones((0, 3))}), "^outputs: "),
+        (lambda: plots.layer_maps({"a": np.ones((2, 3))}, "abc"), "^names: "),
+        (
+            lambda: plots.layer_maps({"a": np.ones((2, 3)), "b": np.ones((3, 3))}),
+            "^names: ",
+        ),
+        (lambda: plots.layer_maps({"a": np.ones((2, 3))}, columns=0), "^columns: "),
         (lambda: plots.windows(7.0, [[0, 1]]), "^size: "),
         (lambda: plots.windows(-7, [[0, 1]]), "^size: "),
         (lambda: plots.windows(7, [[0, 1], [2]]), "^places: "),
