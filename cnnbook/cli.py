@@ -290,6 +290,9 @@ def settings(options) -> dict:
         "lr": recipe.lr if options.lr is None else options.lr,
         "weight_decay": options.weight_decay,
     }
+    chosen |= {
+        name: getattr(recipe, name) for name in ("shift", "rotation", "distortion")
+    }
     if chosen["weight_decay"] is None:
         chosen["weight_decay"] = recipe.weight_decay
     return chosen
@@ -306,7 +309,7 @@ def run_train(options) -> dict:
     """``cnnbook train``: train, keep a checkpoint after every epoch, report."""
     path = Path(options.output) / "checkpoint.safetensors"
     if options.resume:
-        given = {name: getattr(options, name) for name in settings(options)}
+        given = {name: getattr(options, name, None) for name in settings(options)}
         given["data"] = None if options.data == "mnist" else options.data
         if changed := sorted(
             name for name, value in given.items() if value is not None

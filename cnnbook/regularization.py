@@ -89,13 +89,14 @@ def per_channel(values) -> np.ndarray:
 
 # %% ../book/regularization.md #by_rows
 def by_rows(task, x, dtype=None) -> np.ndarray:
-    """Fill new memory of x's shape: call ``task(out, rows)`` for slices of axis 0.
+    """Fill new memory of x's shape, by calling ``task(part, rows)`` for its parts.
 
-    The slices are shared by all threads, and small enough to stay in a cache while the
-    task goes over them several times.
+    `rows` is a slice of axis 0, and `part` the new memory's rows there. The parts are
+    shared by all threads; each has about 2**17 numbers, or one row, so that it stays in
+    a cache while the task goes over it several times.
     """
     out = empty(x.shape, dtype or x.dtype)
-    seconds = 3e-10 * x.size
+    seconds = 3e-10 * x.size  # as measured, on one thread
     parts = pieces(len(x), 2**17 // max(1, x[:1].size), seconds)
     in_parallel(lambda rows: task(out[rows], rows), parts, seconds)
     return out
@@ -106,7 +107,7 @@ def normalize(x, mean, variance, eps: float) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    x : array, (N, C, H, W), or any other with the channels on axis 1
+    x : array, (N, C, H, W), or planes (H, C, W, N)
     mean, variance : arrays, (C,)
     eps : float
 
@@ -125,9 +126,10 @@ def normalize(x, mean, variance, eps: float) -> tuple[np.ndarray, np.ndarray]:
 
 # %% ../book/regularization.md #channel_sums
 def channel_sums(a, b=None) -> np.ndarray:
-    """Return the sum of `a`, or of a times b, over all axes but the channels', axis 1.
+    """Return the sum of `a`, or of a times b, over all axes but axis 1, the channels'.
 
-    It is as exact as a sum by rows: (C,), in the arrays' dtype.
+    Returns (C,), in the arrays' dtype. Each row of axis 0 is summed by itself, and then
+    the rows; the threads share them.
     """
     b = () if b is None else (b,)
     out = np.empty(a.shape[:2], np.result_type(a, *b))
@@ -145,7 +147,7 @@ def batch_norm_backward(dy, normalized, scale, given: bool = False):
 
     Parameters
     ----------
-    dy : array, (N, C, H, W), or any other with the channels on axis 1
+    dy : array, (N, C, H, W), or planes (H, C, W, N)
     normalized : array, of dy's shape
         What :py:func:`normalize` made of x.
     scale : array, (C,)
@@ -199,7 +201,8 @@ class BatchNorm2d(Layer):
     Raises
     ------
     TypeError, ValueError
-        Naming the argument; in training also for a batch of one number per channel.
+        Naming the argument; where the batch's own statistics are used also for a batch
+        of one number per channel.
     """
 
     def __init__(
@@ -258,7 +261,9 @@ class BatchNorm2d(Layer):
         mean = channel_sums(x) / m
         centre = per_channel(mean)
         off = by_rows(lambda out, rows: np.subtract(x[rows], centre, out=out), x)
-        variance = channel_sums(off, off) / m
+        rest = channel_sums(off) / m  # what the rounding of a long sum has left over
+        mean = mean + rest
+        variance = np.maximum(channel_sums(off, off) / m - rest**2, 0)
         if self.training and self.track_running_stats:
             count = int(self.num_batches_tracked.data) + 1
             self.num_batches_tracked.data = np.array(count)
@@ -374,7 +379,7 @@ class RandomShift:
 
     Notes
     -----
-    Called as ``transform(images, rng)``, with images (N, C, H, W) of any dtype and a
+    Called as ``transform(images, rng)``, with images (N, C, H, W) of numbers and a
     generator or a seed; see :py:func:`shift`. Made for ``fit(..., augment=...)``.
     """
 
@@ -558,7 +563,12 @@ class RandomApply:
 
     def __call__(self, images, rng=None) -> np.ndarray:
         images, rng = check_images(images), as_rng(rng)
-        changed = self.transform(images, rng)
+        changed = np.asarray(self.transform(images.copy(), rng))
+        if changed.shape != images.shape or changed.dtype != images.dtype:
+            raise ValueError(
+                f"transform: must keep {images.dtype} {images.shape}, "
+                f"gave {changed.dtype} {changed.shape}"
+            )
         chosen = rng.random(len(images)) < self.p
         return np.where(chosen[:, None, None, None], changed, images)
 

@@ -24,7 +24,8 @@ def main(arguments=None) -> int:
         help="record although files were changed since the last commit",
     )
     options = parser.parse_args(arguments)
-    os.environ.setdefault("CNNBOOK_RUNS", str(record.FOLDER.parent / "_build" / "runs"))
+    kept = os.environ.get("CNNBOOK_RUNS") or record.FOLDER.parent / "_build" / "runs"
+    os.environ["CNNBOOK_RUNS"] = str(kept)
     data = options.data or os.environ.get("CNNBOOK_DATA")
     more = {"data_path": data, "allow_changes": options.allow_changes}
     with warnings.catch_warnings():
@@ -40,7 +41,7 @@ def main(arguments=None) -> int:
                 results = record.record_headline(name, recipe, recipes.SEEDS, **more)
                 shares = [run["test"]["accuracy"] for run in results["runs"]]
                 print(name, " ".join(f"{share:.2%}" for share in shares), flush=True)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             print(f"experiments: {error}", file=sys.stderr)
             return 1
     return 0

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import report
 from benchmarks.beside import commit
 from benchmarks.measure import machine
-from cnnbook.checkpoints import checksum
+from cnnbook.checkpoints import checksum, replace_file
 from cnnbook.data import Digits, load_mnist
 from cnnbook.losses import cross_entropy, softmax
 from cnnbook.models import Recipe
@@ -51,6 +51,7 @@ def told(run: Run, seed: int) -> dict:
         "valid_accuracy": run.history["valid_accuracy"][run.epoch - 1],
         "history": run.history,
         "seconds": run.seconds,
+        "kept": run.kept,
     }
 
 
@@ -93,7 +94,7 @@ def source_commit(allow_changes: bool) -> str:
         raise RuntimeError(f"needs a git checkout: {error}") from error
     if done.stdout and not allow_changes:
         raise RuntimeError(f"commit your changes first:\n{done.stdout}")
-    return commit().split(",")[0]
+    return commit().split(",")[0] + (" with changes" if done.stdout else "")
 
 
 def circumstances(
@@ -102,6 +103,8 @@ def circumstances(
     """Return what all results of one command share, and the data."""
     at = source_commit(allow_changes)
     train_part, test = load_mnist(data_path)
+    if len(train_part) != 60_000 and not allow_changes:
+        raise RuntimeError("needs all of MNIST; name its folder with --data")
     facts = {
         "commit": at,
         "machine": machine() | {"threads": get_num_threads()},
@@ -187,8 +190,8 @@ def record_comparison(
 
 
 def write(results: dict, path: Path) -> None:
-    """Write results as JSON, one line for each list of numbers."""
-    path.write_text(report.to_json(results), encoding="utf-8")
+    """Write results as JSON; a crash leaves the old file or the new one."""
+    replace_file(path, report.to_json(results).encode())
 
 
 def read(name: str, folder: Path = FOLDER) -> dict:

@@ -55,7 +55,7 @@ def test_what_is_recorded(made, digits, tmp_path):
     assert json.loads((tmp_path / "tiny.json").read_text()) == made
     assert record.read("tiny", tmp_path) == made
     assert re.fullmatch("[0-9a-f]{64}", made["data"]["sha256"])
-    assert re.fullmatch("[0-9a-f]{12}", made["commit"])
+    assert re.fullmatch("[0-9a-f]{12}( with changes)?", made["commit"])
     assert {"processor", "numpy", "python", "threads", "date"} <= set(made["machine"])
     assert made["recipe"]["build"].endswith("tiny") and made["recipe"]["shift"] == 1
     assert [run["seed"] for run in made["runs"]] == [0, 1]
@@ -138,7 +138,14 @@ def test_changed_files_are_refused(tmp_path, monkeypatch):
     file.write_text("a = 2\n")
     with pytest.raises(RuntimeError, match="commit your changes"):
         record.source_commit(allow_changes=False)
-    assert record.source_commit(allow_changes=True)
+    assert record.source_commit(allow_changes=True).endswith(" with changes")
+
+
+def test_only_all_of_mnist_is_recorded(digits, monkeypatch):
+    monkeypatch.setattr(record, "load_mnist", lambda path: digits)
+    monkeypatch.setattr(record, "source_commit", lambda allow: "0" * 12)
+    with pytest.raises(RuntimeError, match="all of MNIST"):
+        record.circumstances(None)
 
 
 def test_command(monkeypatch, capsys, made):

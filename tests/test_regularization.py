@@ -674,6 +674,39 @@ def test_random_apply_changes_each_image_by_itself():
         np.testing.assert_array_equal(all_of_them, sign * images)
 
 
+@pytest.mark.parametrize(
+    "wrong", [lambda x, rng: x[:1], lambda x, rng: x.astype(float), lambda x, rng: None]
+)
+def test_random_apply_checks_what_it_is_given(wrong):
+    images = np.ones((3, 1, 2, 2), np.float32)
+    with pytest.raises(ValueError, match="transform"):
+        RandomApply(wrong)(images, rng=0)
+
+
+def test_random_apply_leaves_the_others_alone():
+    images = np.ones((50, 1, 2, 2))
+
+    def in_place(x, rng):
+        x += 1
+        return x
+
+    some = RandomApply(in_place, 0.5)(images, rng=0)
+    assert np.all(images == 1) and set(np.unique(some)) == {1, 2}
+
+
+@pytest.mark.parametrize("offset", [255.3, 12345.678])
+def test_batch_norm_of_long_sums(offset):
+    """A mean over many equal numbers is that number; nothing is left of it."""
+    x = np.full((3000, 1, 28, 28), offset, np.float32)
+    layer = BatchNorm2d(1)
+    assert np.abs(layer(x)).max() < 0.3
+    np.testing.assert_allclose(layer.running_var.data, 0.9, rtol=1e-3)
+    rng = np.random.default_rng(0)
+    x = (offset + rng.normal(size=x.shape)).astype(np.float32)
+    exact = (x - x.mean(dtype=np.float64)) / x.std(dtype=np.float64)
+    assert np.abs(BatchNorm2d(1)(x) - exact).max() < 5e-3
+
+
 def test_random_apply_draws_from_the_generator_given():
     images = np.random.default_rng(0).random((50, 1, 9, 9), dtype=np.float32)
     apply = RandomApply(RandomShift(1), 0.5)

@@ -248,7 +248,19 @@ def test_modules_behind_are_those_that_training_loads():
 
 
 def test_key_needs_a_function():
-    for build in (functools.partial(tiny, 3), print, Sequential):
+    def around(share):
+        def build(rng=None):
+            return tiny(share)
+
+        return build
+
+    for build in (
+        functools.partial(tiny, 3),
+        print,
+        Sequential,
+        lambda rng: tiny(rng),
+        around(3),
+    ):
         recipe = dataclasses.replace(RECIPE, build=build)
         with pytest.raises(TypeError, match=r"recipe\.build"):
             runs.run_key(recipe, LEARN, VALID, 0)
@@ -264,7 +276,84 @@ def test_damaged_file_is_named(folder):
         runs.trained(RECIPE, LEARN, VALID, progress=False)
 
 
+def test_defaults_are_in_the_key(monkeypatch):
+    key = runs.run_key(RECIPE, LEARN, VALID, 0)
+    monkeypatch.setattr(tiny, "__defaults__", (7,))
+    assert runs.run_key(RECIPE, LEARN, VALID, 0) != key
+
+
+def test_numbers_of_numpy_are_numbers(folder):
+    odd = dataclasses.replace(RECIPE, lr=np.float64(0.05), epochs=np.int64(4))
+    one = runs.trained(odd, LEARN, VALID, np.int64(0), progress=False)
+    two = runs.trained(RECIPE, LEARN, VALID, 0, progress=False)
+    assert two.kept and two.history == one.history
+
+
+def test_byte_order_is_no_excuse():
+    one, two = LEARN[0].view(">u4").copy(), LEARN[0].view("<u4").copy()
+    keys = {runs.run_key(RECIPE, (x, LEARN[1]), VALID, 0) for x in (one, two)}
+    assert len(keys) == 2
+
+
+def test_nothing_is_kept_of_code_that_was_changed(folder, monkeypatch):
+    monkeypatch.setattr(runs, "IMPORTED", 0.0)  # all files are newer than that
+    for _ in range(2):
+        assert not runs.trained(RECIPE, LEARN, VALID, progress=False).kept
+    assert not folder.exists()
+
+
+def test_bad_folder_is_noticed_before_the_training(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setattr(runs, "train", None)
+    for bad in (file, file / "below"):
+        monkeypatch.setenv("CNNBOOK_RUNS", str(bad))
+        monkeypatch.setattr(runs, "changed_since_import", lambda: False)
+        monkeypatch.setattr(runs, "run_key", lambda *_: "key")
+        with pytest.raises(OSError, match="CNNBOOK_RUNS"):
+            runs.trained(RECIPE, LEARN, VALID, progress=False)
+
+
+def test_no_epochs_are_kept_too(folder):
+    none = dataclasses.replace(RECIPE, epochs=0)
+    one, two = (runs.trained(none, LEARN, VALID, progress=False) for _ in range(2))
+    assert two.kept and one.epoch == two.epoch == 0 and two.seconds == []
+
+
+def test_another_checkpoint_is_no_run(folder):
+    from cnnbook.checkpoints import save_checkpoint
+
+    runs.trained(RECIPE, LEARN, VALID, progress=False)
+    (path,) = folder.iterdir()
+    save_checkpoint(path, tiny(0))
+    with pytest.raises(ValueError, match=path.name):
+        runs.trained(RECIPE, LEARN, VALID, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "rmsprop"}, "recipe.optimizer"),
+        ({"schedule": "linear"}, "recipe.schedule"),
+        ({"batch_size": 0}, "recipe.batch_size"),
+        ({"epochs": 1.5}, "recipe.epochs"),
+        ({"epochs": -1}, "recipe.epochs"),
+    ],
+)
+def test_bad_recipes_are_named(change, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        runs.train(dataclasses.replace(RECIPE, **change), LEARN, VALID)
+
+
 def test_bad_arguments_are_named():
+    with pytest.raises(TypeError, match="valid"):
+        runs.train(RECIPE, LEARN, None)
+    for stop in (0, -1, "2"):
+        with pytest.raises((TypeError, ValueError), match="stop_after"):
+            runs.train(RECIPE, LEARN, VALID, stop_after=stop)
+    for seed in (None, np.random.default_rng(0)):
+        with pytest.raises(TypeError, match="seed"):
+            runs.trained(RECIPE, LEARN, VALID, seed)
     with pytest.raises(ValueError, match="learn"):
         runs.train(RECIPE, (LEARN[0][:0], LEARN[1][:0]), VALID)
     with pytest.raises(ValueError, match="valid"):
