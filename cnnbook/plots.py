@@ -452,9 +452,9 @@ def layer_maps(outputs, names=None, columns: int = 16, width: float = 7.0):
         figure.text(left / (left + width), (place + 0.1) / total, text)
         for name, picture in zip(names, pictures, strict=True):
             place -= height + 0.08
-            box = left, place + 0.04, width, height
-            sides = left + width, total, left + width, total
-            axes = figure.add_axes([a / b for a, b in zip(box, sides, strict=True)])
+            across, up = left + width, (place + 0.04) / total
+            box = (left / across, up, width / across, height / total)
+            axes = figure.add_axes(box)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, lw=0.8)  # so that white ends on white
             axes.imshow(
@@ -465,8 +465,7 @@ def layer_maps(outputs, names=None, columns: int = 16, width: float = 7.0):
                 aspect="auto",
                 interpolation="nearest",
             )
-            middle = (place + 0.04 + height / 2) / total
-            figure.text(0, middle, str(name), va="center")
+            figure.text(0, up + height / total / 2, str(name), va="center")
     return figure
 
 # %% ../book/plots.md #predictions

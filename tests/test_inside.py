@@ -4,6 +4,11 @@ import copy
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle_cases import Untouched
+
+from cnnbook.gradcheck import numerical_gradient
 from cnnbook.inside import (
     as_batch,
     asked,
@@ -15,11 +20,6 @@ from cnnbook.inside import (
     layer_outputs,
     occlusion_map,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from oracle_cases import Untouched
-
-from cnnbook.gradcheck import numerical_gradient
 from cnnbook.layers import (
     AvgPool2d,
     Conv1d,
@@ -419,6 +419,7 @@ def test_cut_out(corner, size):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 256])
+@settings(max_examples=30)
 @given(SEEDS)
 def test_best_patches_against_loops(batch_size, seed):
     """Every output of every image, sorted by hand."""
@@ -484,6 +485,7 @@ def test_best_patches_refuses():
 # Covered pieces
 
 
+@settings(max_examples=30)
 @given(
     SEEDS,
     st.tuples(st.integers(1, 6), st.integers(1, 7)),
@@ -557,6 +559,7 @@ def test_occlusion_map_refuses(options, error, name):
 # Slopes
 
 
+@settings(max_examples=12)
 @given(SEEDS, st.sampled_from([1, 2, 256]))
 def test_gradient_map_against_differences(seed, batch_size):
     """Each image's slopes are those of its own logit, by central differences."""
