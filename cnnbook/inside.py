@@ -182,9 +182,9 @@ def field_of(model: Sequential):
 
 # %% ../book/inside.md #cut_out
 def cut_out(image, corner, size) -> np.ndarray:
-    """Return the piece (C, *size) of an image (C, H, W) that begins at `corner`.
+    """Return the piece (C, h, w) of an image (C, H, W) that begins at `corner`.
 
-    Corner (row, column) may lie anywhere; outside the image are zeros.
+    `size` is (h, w). Corner (row, column) may lie anywhere; outside are zeros.
     """
     piece = np.zeros((len(image), *size), image.dtype)
     taken, put = [], []
