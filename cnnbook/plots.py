@@ -543,6 +543,8 @@ def curves(
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if logx:
         axis.set_xscale("log")
+    elif all(np.equal(np.mod(x, 1), 0).all() for x, _ in lines.values()):
+        axis.locator_params("x", integer=True)  # no half epochs
     if logy:
         axis.set_yscale("log")
     if len(lines) > 1:  # above the axes, where it can't hide a line

@@ -291,8 +291,10 @@ class BatchNorm2d(Layer):
         return unplanes(dx, dy)
 
     def __repr__(self) -> str:
-        text = f"BatchNorm2d({self.num_features}, eps={self.eps}"
-        text += f", momentum={self.momentum}"
+        text = f"BatchNorm2d({self.num_features}"
+        for name, usual in (("eps", 1e-5), ("momentum", 0.1)):
+            value = getattr(self, name)
+            text += "" if value == usual else f", {name}={value}"
         for name in ("affine", "track_running_stats"):
             text += "" if getattr(self, name) else f", {name}=False"
         return text + ")"

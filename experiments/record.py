@@ -240,8 +240,20 @@ def spread(results: dict) -> str:
         )
     shares = [100 * run["test"]["accuracy"] for run in runs]
     low, middle = np.std(shares, ddof=1), np.mean(shares)
-    lines.append(f"| **mean** | | | **{middle:.2f}%** ± {low:.2f}% | | |")
+    lines.append(f"| **mean** | | | **{middle:.2f}%**\u00a0±\u00a0{low:.2f}% | | |")
     return "\n".join(lines)
+
+
+def told_where(results: dict) -> str:
+    """Return by which command, when and on what the results were made (Markdown)."""
+    machine = results["machine"]
+    one = machine["threads"] == 1
+    return (
+        f"`python -m experiments {results['name']}`, commit {results['commit']}, "
+        f"{machine['date']}; {machine['processor']}, "
+        f"{machine['threads']} thread{'' if one else 's'}, beside other work; "
+        f"NumPy {machine['numpy']}"
+    )
 
 
 def check_same_data(results: dict, data: Digits, test: Digits) -> None:

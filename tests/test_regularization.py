@@ -370,7 +370,10 @@ def test_batch_norm_refuses_shapes():
 
 
 def test_repr_says_what_is_unusual():
-    assert repr(BatchNorm2d(8)) == "BatchNorm2d(8, eps=1e-05, momentum=0.1)"
+    assert repr(BatchNorm2d(8)) == "BatchNorm2d(8)"
+    assert repr(BatchNorm2d(8, eps=0.5, momentum=0.0)) == (
+        "BatchNorm2d(8, eps=0.5, momentum=0.0)"
+    )
     text = repr(BatchNorm2d(8, momentum=None, affine=False, track_running_stats=False))
     assert "momentum=None, affine=False, track_running_stats=False" in text
     assert repr(Dropout(0.25)) == "Dropout(p=0.25)"
