@@ -608,15 +608,31 @@ def bars(values, xlabel="", form="{:.3g}", log=False):
 
 # %% ../book/plots.md #histograms
 @styled
-def histograms(samples, xlabel="", bins=41, columns=4):
-    """Draw one histogram for each labelled sample, on common axes."""
+def histograms(samples, xlabel="", bins=41, columns=4, limits=None):
+    """Draw one histogram for each labelled sample, on common axes.
+
+    Parameters
+    ----------
+    samples : dict of str to array
+    bins : int
+        Edges of the bars: there is one bar less.
+    columns : int
+        Histograms in a row.
+    limits : (float, float), optional
+        Where the bars begin and end; what lies outside is left out. If not given, the
+        lowest and the highest half percent of all values are.
+    """
     if not samples:
         raise ValueError("samples: needs at least one")
+    if limits is not None and not (
+        len(limits) == 2 and np.isfinite(limits).all() and limits[0] < limits[1]
+    ):
+        raise ValueError(f"limits: need two numbers, the lower first, got {limits!r}")
     columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
     figure, axes = new_figure(2.1 * columns, 1.7 * rows, rows, columns, sharex=True)
     pooled = np.concatenate([np.ravel(values) for values in samples.values()])
-    low, high = np.percentile(pooled, [0.5, 99.5])
+    low, high = np.percentile(pooled, [0.5, 99.5]) if limits is None else limits
     edges = np.linspace(float(low), float(high), bins)
     for axis, (label, values) in zip(axes, samples.items(), strict=False):
         axis.hist(np.ravel(values), bins=edges, color=LINES[0][0])

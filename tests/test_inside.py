@@ -246,8 +246,19 @@ def test_as_batch():
     """The array itself, if it is as it should be."""
     images = pictures()
     assert as_batch(images) is images
-    with pytest.raises(ValueError, match="^images: "):
+    with pytest.raises(ValueError, match=r"^images: .*\(N, C, H, W\), not empty"):
         as_batch(np.zeros((3, 4)), (4,))
+    for shape in ((3,), (2, 6, 6), (1, 1, 1, 1, 1), (0, 3)):
+        with pytest.raises(ValueError, match=r"^images: .* or rows \(N, D\)"):
+            as_batch(np.zeros(shape))
+
+
+@pytest.mark.parametrize("look", ["layer_outputs", "gradient_map", "occlusion_map"])
+def test_channels_are_no_batch(look):
+    """One image (C, H, W), which a convolution would take, is refused."""
+    model = Sequential(Conv2d(2, 2, 3, padding=1), Flatten(), Linear(36, 4))
+    with pytest.raises(ValueError, match=r"^images: .*\(2, 6, 6\)"):
+        LOOKS[look](model, np.ones((2, 6, 6)))
 
 
 def test_examined():
@@ -279,6 +290,77 @@ def test_examined_while_training():
 
     for one, other in zip(gradients(False), gradients(True), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_looking_between_the_ways(look, fails):
+    """What a layer remembers for the way back is what it was, after an error too."""
+
+    def way_back(between):
+        model, images = network(), pictures()
+        upstream = np.ones_like(model(images))
+        between(model)
+        return model.backward(upstream), state(model)
+
+    def between(model):
+        if fails:
+            with pytest.raises((ValueError, TypeError)):
+                LOOKS[look](model, pictures(1, 2)[:, :1])
+        else:
+            LOOKS[look](model, pictures(1))
+
+    same(way_back(between), way_back(lambda model: None))
+
+
+def test_looking_inside_of_evaluation():
+    """The same in evaluation mode, in which a pooling finds its maxima late."""
+    model, images = network().eval(), pictures()
+    upstream = np.ones_like(model(images))
+    expected = model.backward(upstream)
+    model(images)
+    gradient_map(model, pictures(1), 0)
+    np.testing.assert_array_equal(model.backward(upstream), expected)
+
+
+def test_looking_leaves_no_attributes():
+    """Not even a name is left behind on a layer, a parameter or a buffer."""
+
+    def names(model):
+        parts = [*model.modules(), *(part for _, part in model.named_state())]
+        return [sorted(vars(part)) for part in parts]
+
+    model = network()
+    before = names(model)
+    for look in LOOKS.values():
+        look(model, pictures())
+        assert names(model) == before
+
+
+class WithoutForward(Layer):
+    """A layer that somebody has not finished."""
+
+
+class WithoutBackward(Layer):
+    """A layer with one way only."""
+
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize("look", ["layer_outputs", "gradient_map", "occlusion_map"])
+def test_models_that_are_not_finished(look):
+    """A layer without a way forward, or back where it is needed, is the model's."""
+    for model in (WithoutForward(), Sequential(WithoutForward(), Flatten())):
+        with pytest.raises(TypeError, match="^model: WithoutForward has no forward"):
+            LOOKS[look](model, pictures())
+        assert not any("forward" in vars(layer) for layer in model.modules())
+    model = Sequential(WithoutBackward(), Flatten())
+    if look == "gradient_map":
+        with pytest.raises(TypeError, match="^model: WithoutBackward has no backward"):
+            LOOKS[look](model, pictures())
+    else:
+        LOOKS[look](model, pictures())
 
 
 # What comes out of layers
@@ -331,6 +413,41 @@ def test_layer_outputs_before_they_are_changed():
     model = Sequential(Sigmoid(), InPlace())
     outputs = layer_outputs(model, pictures())
     assert (outputs["0"] > 0).all() and not outputs["1"].any()
+
+
+@pytest.mark.parametrize("look", ["layer_outputs", "gradient_map", "occlusion_map"])
+def test_images_of_a_layer_that_changes_them(look):
+    """A layer that changes what it is given changes a copy of the images."""
+    model = Sequential(InPlace(), Flatten(), Linear(84, 4, rng=0))
+    model[0].backward = lambda dy: 0 * dy
+    with Untouched(images := pictures()):
+        LOOKS[look](model, images)
+
+
+def test_best_patches_of_a_layer_that_changes_images():
+    """The pieces are cut out of the images as they were."""
+    images = pictures()
+
+    class Negated(ReLU):
+        def forward(self, x):
+            x *= -1
+            return x
+
+    with Untouched(images):
+        best = best_patches(Sequential(Negated()), images, 1)
+    np.testing.assert_array_equal(best.patches[:, 0, :, 0, 0].shape, (2, 2))
+    for f in range(2):
+        lowest = images[:, f].min()
+        assert best.answers[f, 0] == -lowest
+        assert best.patches[f, 0, f, 0, 0] == lowest
+
+
+def test_layer_outputs_shows_nan():
+    """Weights that are NaN can be seen at work."""
+    model = network()
+    model[7].weight.data[2] = np.nan
+    outputs = layer_outputs(model, pictures())
+    assert np.isfinite(outputs["6"]).all() and np.isnan(outputs["7"][:, 2]).all()
 
 
 def test_layer_outputs_other_models():
@@ -418,6 +535,40 @@ def test_cut_out(corner, size):
         np.testing.assert_array_equal(cut_out(image, corner, size), expected)
 
 
+def test_cut_out_takes_what_is_like_an_array():
+    """Lists, whole numbers, one number for both sides; the dtype stays."""
+    image = np.arange(12).reshape(1, 3, 4)
+    piece = cut_out(image, (1, 2), 2)
+    assert piece.tolist() == [[[6, 7], [10, 11]]] and piece.dtype == image.dtype
+    assert cut_out(image.tolist(), [1, 2], np.array([2, 2])).tolist() == piece.tolist()
+    assert cut_out(image, np.array([-9, 0]), 1).tolist() == [[[0]]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "name"),
+    [
+        ((np.ones((1, 1, 3, 3)), (0, 0), 2), ValueError, "image"),
+        ((np.ones((3, 3)), (0, 0), 2), ValueError, "image"),
+        ((3.0, (0, 0), 2), ValueError, "image"),
+        (([[[1.0], [1.0, 2.0]]], (0, 0), 2), TypeError, "image"),
+        ((None, (0, 0), 2), TypeError, "image"),
+        ((np.full((1, 2, 2), "a"), (0, 0), 2), TypeError, "image"),
+        ((np.ones((1, 3, 3)), (0, 0), -2), ValueError, "size"),
+        ((np.ones((1, 3, 3)), (0, 0), 0), ValueError, "size"),
+        ((np.ones((1, 3, 3)), (0, 0), (1, 2, 3)), ValueError, "size"),
+        ((np.ones((1, 3, 3)), (0, 0), (1.0, 2.0)), TypeError, "size"),
+        ((np.ones((1, 3, 3)), (0, 0), None), TypeError, "size"),
+        ((np.ones((1, 3, 3)), (0, 0, 0), 2), ValueError, "corner"),
+        ((np.ones((1, 3, 3)), (0.5, 0), 2), TypeError, "corner"),
+        ((np.ones((1, 3, 3)), None, 2), TypeError, "corner"),
+    ],
+)
+def test_cut_out_refuses(arguments, error, name):
+    """What doesn't fit is refused by name."""
+    with pytest.raises(error, match=f"^{name}: "):
+        cut_out(*arguments)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 256])
 @settings(max_examples=30)
 @given(SEEDS)
@@ -468,6 +619,13 @@ def test_best_patches_ties():
     assert best.answers.tolist() == [[5, 5, 4]]
 
 
+class Short(ReLU):
+    """Gives maps without rows."""
+
+    def forward(self, x):
+        return x[:, :, :0]
+
+
 def test_best_patches_refuses():
     """What doesn't fit is refused by name."""
     model, images = Sequential(Conv2d(1, 1, 2, rng=0)), np.ones((3, 1, 4, 4))
@@ -477,9 +635,12 @@ def test_best_patches_refuses():
     for size, error in ((0, ValueError), (None, TypeError)):
         with pytest.raises(error, match="^batch_size: "):
             best_patches(model, images, 1, size)
-    model[0].bias.data[...] = np.nan
-    with pytest.raises(ValueError, match="^model: "):
-        best_patches(model, images, 1)
+    for bad in (np.nan, np.inf):
+        model[0].bias.data[...] = bad
+        with pytest.raises(ValueError, match="^model: gives NaN or infinity"):
+            best_patches(model, images, 1)
+    with pytest.raises(ValueError, match=r"^model: must give maps .*\(3, 1, 0, 4\)"):
+        best_patches(Sequential(Short()), images, 1)
 
 
 # Covered pieces
@@ -632,7 +793,7 @@ def test_classes(look):
         ([0, 1, 4], ValueError),
         ([0, 1], ValueError),
         ([[0, 1, 2]], ValueError),
-        ([], (TypeError, ValueError)),
+        ([], ValueError),
         ([0.0, 1.0, 2.0], TypeError),
         (True, TypeError),
         ("2", TypeError),
@@ -648,6 +809,40 @@ def test_classes_that_are_none(look, classes, error):
     with pytest.raises(error, match="^classes: "):
         look(model, pictures(), classes)
     same(state(model), before)
+
+
+def test_classes_are_told():
+    """The message says what was given, and what is needed."""
+    for classes, said in (
+        (4, "from 0 to 3, got 4"),
+        ([0, 7, 1], r"from 0 to 3, got \[0, 7, 1\]"),
+        ([], r"needs one whole number, or 3, got shape \(0,\)"),
+    ):
+        with pytest.raises(ValueError, match=f"^classes: .*{said}"):
+            gradient_map(network(), pictures(), classes)
+
+
+@pytest.mark.parametrize("look", [occlusion_map, gradient_map])
+@pytest.mark.parametrize("classes", [None, 3, 0])
+def test_infinite_logits(look, classes):
+    """They have no fall and no slope; it is the model's fault, whatever is asked."""
+    model = network()
+    model[7].bias.data[3] = np.inf
+    with pytest.raises(ValueError, match="^model: gives infinite logits"):
+        look(model, pictures(), classes)
+
+
+def test_logits_that_are_infinite_where_a_piece_is_covered():
+    """They are refused, too."""
+
+    class Inverse(Layer):
+        def forward(self, x):
+            with np.errstate(divide="ignore"):
+                return 1 / x
+
+    model = Sequential(Flatten(), Inverse())
+    with pytest.raises(ValueError, match="^model: gives infinite .* covered"):
+        occlusion_map(model, np.ones((1, 1, 2, 2)), 0, 1)
 
 
 @pytest.mark.parametrize("look", [occlusion_map, gradient_map])

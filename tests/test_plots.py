@@ -105,6 +105,9 @@ FIGURES = {
     "histograms": lambda: plots.histograms(
         {str(k): pictures(30, 3) * (k + 1) for k in range(5)}, "size"
     ),
+    "histograms between limits": lambda: plots.histograms(
+        {"one": pictures(30, 3), "two": pictures(9)}, "size", 5, limits=(0, 2)
+    ),
     "paths": lambda: plots.paths(
         lambda x, y: x**2 + 4 * y**2,
         {"a": [(2, 1), (1, 0.5), (0, 0)], "b": np.array([[1, 1], [0, 1]])},
@@ -913,6 +916,10 @@ def test_inputs_stay():
             "",
         ),
         (lambda: plots.histograms({}), "samples"),
+        (lambda: plots.histograms({"a": [1, 2]}, limits=(1, 1)), "^limits: "),
+        (lambda: plots.histograms({"a": [1, 2]}, limits=(2, 1)), "^limits: "),
+        (lambda: plots.histograms({"a": [1, 2]}, limits=(0, np.nan)), "^limits: "),
+        (lambda: plots.histograms({"a": [1, 2]}, limits=(0, 1, 2)), "^limits: "),
         (
             lambda: plots.paths(lambda x, y: x, {"a": np.ones((4, 3))}, (0, 1), (0, 1)),
             "walks",
@@ -923,6 +930,23 @@ def test_wrong_shapes(draw, name):
     """What has the wrong shape is refused, by name where it has one."""
     with pytest.raises((TypeError, ValueError), match=name or None):
         draw()
+
+
+def test_histograms_between_limits():
+    """All values between the limits are counted, those at both ends too."""
+    values = np.array([0.0] * 2 + [0.3] * 5 + [1.0] * 40)
+    axis = plots.histograms({"a": values}, bins=3, limits=(0, 1)).axes[0]
+    assert [(bar.get_x(), bar.get_height()) for bar in axis.patches] == [
+        (0, 7),
+        (0.5, 40),
+    ]
+    few = plots.histograms({"a": values}, bins=3, limits=(-1, 0.5)).axes[0]
+    assert [bar.get_height() for bar in few.patches] == [0, 7]
+    # Without limits the half percent at each end is left out.
+    many = np.concatenate([[-99], np.linspace(0, 1, 999), [99]])
+    axis = plots.histograms({"a": many}, bins=3).axes[0]
+    ends = axis.patches[0].get_x(), axis.patches[-1].get_x()
+    assert 0 <= ends[0] < ends[1] < 1
 
 
 def test_without_matplotlib():
