@@ -52,6 +52,13 @@ PUBLIC = {
     "runs": "",
     "inside": "",
     "plots": "",
+    "checking": "",
+    "ladder_operation": "",
+    "ladder_gradient": "",
+    "ladder_network": "",
+    "ladder_training": "",
+    "exercises": "",
+    "course": "",
     "cli": "",
     "weave": "",
 }

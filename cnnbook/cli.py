@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RUN', 'flatten_light', 'otsu', 'as_mnist', 'centred', 'pillow', 'read_picture', 'parser', 'positive_int',
            'natural_int', 'positive_float', 'settings', 'recipe_of', 'run_train', 'open_data', 'open_run',
-           'run_evaluate', 'run_predict', 'run_info', 'as_text', 'main']
+           'run_evaluate', 'run_predict', 'run_info', 'run_notebook', 'as_text', 'main']
 
 # %% ../book/cli.md #imports
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 
 import cnnbook.data
 from .checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from .course import copy_notebooks
 from .data import LUMA, float_arrays, load_mnist
 from .layers import as_rng
 from .losses import CrossEntropyLoss, cross_entropy, softmax
@@ -185,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
         "  cnnbook evaluate wide-run\n"
         "  cnnbook predict photo.jpg scan.png\n"
         "  cnnbook predict --json *.png | jq .\n"
+        "  cnnbook notebook my-course\n"
         "  cnnbook info\n",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -247,6 +249,12 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument(
         "--run", default=RUN, help=f"folder or checkpoint (default: {RUN})"
     )
+    course = command(
+        "notebook",
+        "write the book's exercises, and their solutions, as notebooks",
+        "cnnbook notebook my-course",
+    )
+    course.add_argument("folder", metavar="FOLDER", help="made if it isn't there")
     tell = command("info", "tell versions, data and models", "cnnbook info")
     for sub in (test, tell):
         sub.add_argument("run", nargs="?", default=RUN, help=f"folder (default: {RUN})")
@@ -451,6 +459,12 @@ def run_info(options) -> dict:
         told["run"] = {**kept.config, "epochs_done": kept.epoch}
     return told
 
+# %% ../book/cli.md #run_notebook
+def run_notebook(options) -> dict:
+    """``cnnbook notebook``: copy the exercises and their solutions into a folder."""
+    exercises, solutions = copy_notebooks(options.folder)
+    return {"exercises": str(exercises), "solutions": str(solutions)}
+
 # %% ../book/cli.md #as_text
 def as_text(command: str, result: dict) -> str:
     """Return a command's result as text for people."""
@@ -497,6 +511,7 @@ def main(arguments=None) -> int:
         "train": run_train,
         "evaluate": run_evaluate,
         "predict": run_predict,
+        "notebook": run_notebook,
         "info": run_info,
     }
     try:

@@ -22,7 +22,7 @@ from cnnbook.weave import (
 ROOT = Path(__file__).resolve().parent.parent
 # The tools stand outside the order of the chapters: any chapter's cells may use
 # plots, and weave, which looks at the whole package, may use anything.
-TOOLS = {"plots"}
+TOOLS = {"plots", "exercises"}
 FREE = {"weave"}
 
 
@@ -41,8 +41,9 @@ def copy(tmp_path):
 
 
 def modules(root):
-    """The text of every file of the package."""
-    paths = sorted((root / "cnnbook").glob("*.py"))
+    """The text of every file of the package that the chapters export."""
+    lib = root / "cnnbook"
+    paths = sorted([*lib.glob("*.py"), *lib.glob("notebooks/*.ipynb")])
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
 

@@ -15,6 +15,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
 
+from cnnbook.exercises import EXERCISES
 from cnnbook.weave import read_chapter, toc_chapters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,6 +215,25 @@ def test_every_link_leads_somewhere(pages):
     assert broken == []
 
 
+def test_course_can_be_downloaded(pages):
+    links = [a["href"] for a in pages["exercises.html"].select("a.download")]
+    names = sorted(Path(link).name for link in links)
+    assert names == ["exercises.ipynb", "solutions.ipynb"]
+    for link in links:
+        bundled = ROOT / "cnnbook" / "notebooks" / Path(link).name
+        assert (SITE / link).read_bytes() == bundled.read_bytes()
+
+
+def test_stubs_are_shown_and_solutions_are_right(pages):
+    asked, right = 0, 0
+    for page in pages.values():
+        stubs = [b.get_text() for b in page.select("div.exercise div.highlight-python")]
+        asked += sum("NotImplementedError" in stub for stub in stubs)
+        said = [o.get_text() for o in page.select("div.solution div.cell_output")]
+        right += sum(" is right, in all " in text for text in said)
+    assert asked == right == len(EXERCISES)
+
+
 def test_marks_lead_to_lines_and_lines_to_marks(pages):
     """Both directions between a page's cells and the package's listing."""
     marks = lines = 0
@@ -236,6 +256,18 @@ def test_anchors_are_unique(pages):
         ids = [tag["id"] for tag in pages[f"{name}.html"].select("[id]")]
         twice = {i for i in ids if ids.count(i) > 1}
         assert not {i for i in twice if not i.startswith(("MJX", "__"))}, name
+
+
+def test_stubs_fit_their_boxes(browser):
+    asked = sorted({exercise.chapter for exercise in EXERCISES.values()})
+    for name in asked:
+        with Visit(browser, f"{name}.html") as visit:
+            wide = visit.page.eval_on_selector_all(
+                "div.exercise div.highlight-python pre",
+                "all => all.map(pre => [pre.scrollWidth, pre.clientWidth])",
+            )
+        assert wide, name
+        assert all(needs <= has for needs, has in wide), (name, wide)
 
 
 def test_directives_are_not_shown(pages):

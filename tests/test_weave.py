@@ -59,6 +59,13 @@ chapters:
 """
 
 
+SLOW = """\
+import time
+print("printed", end="")
+time.sleep(0.5)
+print("slowly")"""
+
+
 def chapter(title, *cells):
     return HEADER.format(title=title) + "".join(
         f"\n```{{code-cell}}\n{cell}\n```\n" for cell in cells
@@ -71,7 +78,8 @@ def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("small")
     (root / "book").mkdir()
     (root / "cnnbook").mkdir()
-    shutil.copy2(ROOT / "cnnbook" / "weave.py", root / "cnnbook")
+    for tool in ("weave.py", "course.py"):
+        shutil.copy2(ROOT / "cnnbook" / tool, root / "cnnbook")
     (root / "cnnbook" / "__init__.py").touch()
     shutil.copy2(ROOT / "settings.ini", root)
     (root / "requirements.txt").write_text("numpy==1\n")
@@ -99,7 +107,7 @@ def small(tmp_path_factory):
             "#| export\ndef second():\n    return first() + 1",
         ),
         "three": chapter("Three", "from cnnbook.two import second\nsecond()"),
-        "four": chapter("Four", "2 + 2", "from cnnbook.data import load\nload()"),
+        "four": chapter("Four", "2 + 2", "from cnnbook.data import load\nload()", SLOW),
     }
     for name, text in pages.items():
         (root / "book" / f"{name}.md").write_text(text)
@@ -146,6 +154,10 @@ def edit(path, old, new):
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_slow_line_is_one_line(built):
+    assert ">printedslowly" in (built / "_build" / "html" / "four.html").read_text()
 
 
 def test_nothing_changed_runs_nothing(built):
@@ -383,3 +395,18 @@ def test_digest_sees_names_and_contents(tmp_path):
 def test_unknown_command_explains_itself(capsys):
     assert weave.main(["bild"]) == 2
     assert "build" in capsys.readouterr().err
+
+
+def test_chapter_with_checks_depends_on_its_answers():
+    """A check's answers are fetched late, from the chapters up to its own."""
+    names = {
+        chapter: {
+            file.name for file in weave.chapter_files(ROOT / "book" / chapter, ROOT)
+        }
+        for chapter in ("convolution.md", "regularization.md", "threads.md")
+    }
+    assert {"ladder_operation.py", "exercises.py"} <= names["convolution.md"]
+    assert "convolution.py" in names["convolution.md"]
+    assert "regularization.py" not in names["convolution.md"]
+    assert {"regularization.py", "backprop.py"} <= names["regularization.md"]
+    assert "ladder_operation.py" not in names["threads.md"]
