@@ -13,6 +13,7 @@ __all__ = ['MARK', 'KERNEL_CONFIG', 'LIVE_CONFIG', 'FOLDERS', 'cell_name', 'pyth
 # %% ../book/weave.md #imports
 import ast
 import configparser
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -183,6 +184,7 @@ def export(root=".") -> list[str]:
     return names
 
 # %% ../book/weave.md #imported_modules
+@functools.cache
 def imported_modules(source: str, package: str = "cnnbook") -> set[str]:
     """Return the names of the package's modules that some code imports.
 
