@@ -60,6 +60,7 @@ PUBLIC = {
     "exercises": "",
     "course": "",
     "cli": "",
+    "pages": "",
     "weave": "",
 }
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import warnings
 from pathlib import Path
 
@@ -61,3 +62,35 @@ def load_script():
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """Every page of the site, parsed: name to soup."""
+    from visits import SITE, soup
+
+    names = [str(p.relative_to(SITE).as_posix()) for p in SITE.rglob("*.html")]
+    return {n: soup(n) for n in names if not n.startswith("_static")}
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium."""
+    from visits import FLAGS
+
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright isn't installed"
+    )
+    with api.sync_playwright() as play:
+        path = os.environ.get("CNNBOOK_CHROMIUM") or shutil.which("chromium")
+        path = path or play.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("there is no Chromium: install it, or set CNNBOOK_CHROMIUM")
+        home = str(tmp_path_factory.mktemp("home"))  # it keeps settings there
+        chromium = play.chromium.launch(
+            executable_path=path,
+            args=FLAGS,
+            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home},
+        )
+        yield chromium
+        chromium.close()

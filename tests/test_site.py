@@ -1,97 +1,19 @@
-"""The website as a reader opens it: from the file system, without a network.
-
-Needs a site in _build/html (make book) and Chromium: the one that
-$CNNBOOK_CHROMIUM names, or one on the PATH, or Playwright's own.
-"""
+"""The website as a reader opens it: from the file system, without a network."""
 
 import os
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
 from nbclient import NotebookClient
+from visits import CHAPTERS, ROOT, SITE, Visit, need_site, soup
 
 from cnnbook.exercises import EXERCISES
-from cnnbook.weave import read_chapter, toc_chapters
+from cnnbook.weave import read_chapter
 
-ROOT = Path(__file__).resolve().parent.parent
-SITE = ROOT / "_build" / "html"
-CHAPTERS = toc_chapters(ROOT / "_toc.yml")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-if not (SITE / "index.html").exists():
-    pytest.skip(
-        "there is no site in _build/html: run make book",
-        allow_module_level=True,
-    )
-
-
-def soup(page):
-    path = SITE / page
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-
-
-@pytest.fixture(scope="session")
-def pages():
-    """Every page of the site, parsed: name to soup."""
-    names = [str(p.relative_to(SITE).as_posix()) for p in SITE.rglob("*.html")]
-    return {n: soup(n) for n in names if not n.startswith("_static")}
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """A headless Chromium."""
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright isn't installed"
-    )
-    with api.sync_playwright() as play:
-        path = os.environ.get("CNNBOOK_CHROMIUM") or shutil.which("chromium")
-        path = path or play.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("there is no Chromium: install it, or set CNNBOOK_CHROMIUM")
-        home = str(tmp_path_factory.mktemp("home"))  # it keeps settings there
-        chromium = play.chromium.launch(
-            executable_path=path,
-            args=FLAGS,
-            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home},
-        )
-        yield chromium
-        chromium.close()
-
-
-class Visit:
-    """A page opened offline, with what it asked for and complained about."""
-
-    def __init__(self, browser, page, theme="light", width=1300):
-        self.context = browser.new_context(
-            offline=True,
-            color_scheme=theme,
-            viewport={"width": width, "height": 900},
-        )
-        self.page = self.context.new_page()
-        self.requests, self.complaints = [], []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("requestfailed", lambda r: self.complaints.append(r.url))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
-        self.page.on(
-            "console",
-            lambda m: (
-                self.complaints.append(m.text)
-                if m.type in ("error", "warning")
-                else None
-            ),
-        )
-        self.page.goto((SITE / page).as_uri(), wait_until="load")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
+need_site()
 
 
 @pytest.mark.parametrize("name", [*CHAPTERS, "search", "genindex"])

@@ -1,0 +1,63 @@
+"""What the tests of the website share: its pages, parsed or opened in Chromium.
+
+They need a site in _build/html (make book) and Chromium: the one that
+$CNNBOOK_CHROMIUM names, or one on the PATH, or Playwright's own.
+"""
+
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from cnnbook.weave import toc_chapters
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+CHAPTERS = toc_chapters(ROOT / "_toc.yml")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def need_site():
+    """Skip a module of tests, and say why, if there is no site."""
+    if not (SITE / "index.html").exists():
+        pytest.skip(
+            "there is no site in _build/html: run make book",
+            allow_module_level=True,
+        )
+
+
+def soup(page):
+    """Return a page of the site, parsed."""
+    path = SITE / page
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+class Visit:
+    """A page opened offline, with what it asked for and complained about."""
+
+    def __init__(self, browser, page, theme="light", width=1300):
+        self.context = browser.new_context(
+            offline=True,
+            color_scheme=theme,
+            viewport={"width": width, "height": 900},
+        )
+        self.page = self.context.new_page()
+        self.requests, self.complaints = [], []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self.complaints.append(r.url))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.on(
+            "console",
+            lambda m: (
+                self.complaints.append(m.text)
+                if m.type in ("error", "warning")
+                else None
+            ),
+        )
+        self.page.goto((SITE / page).as_uri(), wait_until="load")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
