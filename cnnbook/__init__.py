@@ -61,6 +61,7 @@ PUBLIC = {
     "course": "",
     "cli": "",
     "pages": "",
+    "colophon": "",
     "weave": "",
 }
 
