@@ -62,6 +62,7 @@ PUBLIC = {
     "cli": "",
     "pages": "",
     "colophon": "",
+    "downloads": "",
     "weave": "",
 }
 
