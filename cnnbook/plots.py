@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['INK', 'DARK_INK', 'LINES', 'STYLE', 'DARK_STYLE', 'Figure', 'styled', 'new_figure', 'number_grids', 'whole_number',
            'marked_cells', 'draw_grid', 'frame_cells', 'number_text', 'windows', 'image_grid', 'filters',
-           'feature_maps', 'mosaic', 'layer_maps', 'predictions', 'curves', 'training_curves', 'bars', 'histograms',
-           'paths', 'confusion_matrix', 'arcs']
+           'feature_maps', 'mosaic', 'layer_maps', 'predictions', 'reading', 'curves', 'training_curves', 'bars',
+           'histograms', 'paths', 'confusion_matrix', 'arcs']
 
 # %% ../book/plots.md #imports
 import functools
@@ -521,6 +521,62 @@ def predictions(images, labels, predicted, columns: int = 10, size: float = 0.75
                 clip_on=False,
             )
             axis.add_patch(frame)
+    return figure
+
+# %% ../book/plots.md #reading
+@styled
+def reading(images, maps, probabilities, heads=("image", "feature maps", "digit")):
+    """Draw images, their feature maps and the probabilities of the classes, by line.
+
+    Parameters
+    ----------
+    images : array, (N, 1, H, W) or (N, H, W)
+    maps : array, (N, C, H, W)
+        What a layer makes of them; four in a row, all on one scale.
+    probabilities : array, (N, K)
+        Of the classes; the largest is named.
+    heads : sequence of three str
+        What stands above the columns.
+    """
+    images, maps = np.asarray(images), np.asarray(maps)
+    probabilities = np.asarray(probabilities)
+    images = images.reshape(len(images), *images.shape[-2:])
+    if maps.ndim != 4 or probabilities.ndim != 2 or not len(images):
+        raise ValueError("maps: needs (N, C, H, W); probabilities: (N, K); N > 0")
+    if not len(images) == len(maps) == len(probabilities):
+        raise ValueError(
+            f"maps, probabilities: {len(maps)} and {len(probabilities)} for "
+            f"{len(images)} images"
+        )
+    shape = {"width_ratios": [1, 2, 1.9]}
+    figure, axes = new_figure(
+        5.4, 0.3 + 1.15 * len(images), len(images), 3, **{"gridspec_kw": shape}
+    )
+    low, high = float(maps.min()), float(maps.max())
+    classes = np.arange(probabilities.shape[1])
+    for line, (image, layer, chances) in enumerate(
+        zip(images, maps, probabilities, strict=True)
+    ):
+        picture, middle, bars = axes[3 * line : 3 * line + 3]
+        for axis in (picture, middle):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(visible=True, lw=0.8)
+        picture.imshow(image, cmap="gray", interpolation="nearest")
+        middle.imshow(
+            mosaic(layer, 4), cmap="gray", vmin=low, vmax=high, interpolation="nearest"
+        )
+        colour, _, _ = LINES[0]
+        bars.bar(classes, chances, color=colour, width=0.7)
+        best = int(chances.argmax())
+        bars.set(xlim=(-0.7, classes[-1] + 0.7), ylim=(0, 1.25), yticks=[])
+        bars.set_xticks(classes, [str(k) for k in classes], size=9)
+        bars.spines["left"].set_visible(False)
+        bars.text(
+            best, chances[best] + 0.06, f"{chances[best]:.0%}", ha="center", size=9
+        )
+        bars.get_xticklabels()[best].set_fontweight("bold")
+    for axis, head in zip(axes, heads, strict=False):
+        axis.set_title(head)
     return figure
 
 # %% ../book/plots.md #curves

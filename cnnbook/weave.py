@@ -262,6 +262,9 @@ def chapter_files(path, root, text: str | None = None) -> list[Path]:
         names |= import_closure(answers & set(known), lib)
     files = [lib / f"{name}.py" for name in sorted(names)]
     files.append(root / "requirements.txt")
+    if "pages" in names and own is None:  # it reads the cards of all chapters
+        book = sorted((root / "book").glob("*.md"))
+        files += [file for file in book if file.name != Path(path).name]
     if "data" in names or (own and own[1] == "data"):
         files += data_files(lib)
     return files + outside_files(cells, root)
