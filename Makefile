@@ -11,11 +11,12 @@ PYTEST_ARGS ?=
 export PYTHONUTF8 = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test export live check format lock clean
+.PHONY: help book pdf test export live check format lock clean
 
 help:
 	@echo "make book     run the chapters and build the website into _build/html"
 	@echo "              (CNNBOOK_DATA=folder make book: with all of MNIST)"
+	@echo "make pdf      set the whole book as _build/pdf/cnnbook.pdf (needs TeX, and says which)"
 	@echo "make test     run every test"
 	@echo "make export   write the package cnnbook/ from the chapters in book/"
 	@echo "make live     build, open in a browser, build again on every save"
@@ -36,6 +37,9 @@ book: export
 
 export: $(READY)
 	$(BIN)/python -m cnnbook.weave export
+
+pdf: export
+	$(BIN)/python -m cnnbook.weave pdf
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
