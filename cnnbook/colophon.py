@@ -212,7 +212,7 @@ def record_runs(app, env) -> list:
             continue
         key = run_key(json.loads(notebook.read_text(encoding="utf-8")))
         if key not in kept:
-            fresh = data["mtime"] >= env.cnnbook_began
+            fresh = env.cnnbook_began <= data["mtime"] <= time.time()
             run = Run(
                 at=data["mtime"],
                 seconds=data["runtime"] or 0.0,
@@ -294,7 +294,7 @@ def fill_status(app, doctree, docname) -> None:
 def begin(app, env=None, docnames=None) -> None:
     """Note what the build is made from (``env-before-read-docs``)."""
     env.cnnbook_edition = edition(Path(app.srcdir).parent)
-    env.cnnbook_began = time.time() - 1
+    env.cnnbook_began = time.time()
 
 # %% ../book/colophon.md #setup
 def setup(app) -> dict:

@@ -55,8 +55,8 @@ def plain_blocks(text: str) -> str:
     while found := FENCE.search(text):
         block = plain_block(found["name"], found["title"], found["body"])
         text = text[: found.start()] + block + text[found.end() :]
-    text = re.sub(r"^%[^\n]*\n", "", text, flags=re.MULTILINE)  # marks
-    text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)  # targets
+    text = re.sub(r"^%[^\n]*(\n|\Z)", "", text, flags=re.MULTILINE)  # marks
+    text = re.sub(r"^\([\w-]+\)=(\n|\Z)", "", text, flags=re.MULTILINE)  # targets
     text = re.sub(r"^\$\$ \([\w-]+\)$", "$$", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 

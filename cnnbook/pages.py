@@ -46,7 +46,7 @@ class Card:
 
 # %% ../book/pages.md #CARD
 CARD = re.compile(
-    r"^```\{chapter\}\n(?::needs:(?P<needs>.*)\n)?:minutes: (?P<minutes>\d+)\n\n"
+    r"^```\{chapter\}\n(?::needs:(?P<needs>[^\n]*)\n)?:minutes: (?P<minutes>\d+)\n\n"
     r"(?P<goal>.+?)\n```$",
     re.MULTILINE | re.DOTALL,
 )
