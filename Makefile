@@ -20,7 +20,7 @@ help:
 	@echo "make test     run every test"
 	@echo "make export   write the package cnnbook/ from the chapters in book/"
 	@echo "make live     build, open in a browser, build again on every save"
-	@echo "make check    lint, format, types, spelling"
+	@echo "make check    lint, format, types, spelling, links, numbers (reads only)"
 	@echo "make format   let the formatter rewrite the chapters' code and the scripts"
 	@echo "make lock     renew requirements.txt from requirements.in (needs uv)"
 	@echo "make clean    remove what was built; .venv too"
@@ -49,6 +49,7 @@ live: $(READY)
 
 check: $(READY)
 	$(BIN)/python -m cnnbook.weave check
+	$(BIN)/python -m cnnbook.proofreading
 
 format: $(READY)
 	$(BIN)/python -m cnnbook.weave format

@@ -52,6 +52,8 @@ PUBLIC = {
     "runs": "",
     "inside": "",
     "plots": "",
+    "steps": "",
+    "explorer": "",
     "checking": "",
     "ladder_operation": "",
     "ladder_gradient": "",
@@ -63,7 +65,9 @@ PUBLIC = {
     "pages": "",
     "colophon": "",
     "downloads": "",
+    "slides": "",
     "weave": "",
+    "proofreading": "",
 }
 
 # %% ../book/front_door.md #_HOMES
