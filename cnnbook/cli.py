@@ -39,7 +39,7 @@ from .training import fit, logits_of, train_valid_split
 
 # %% ../book/cli.md #flatten_light
 def flatten_light(grey) -> np.ndarray:
-    """Subtract the plane that fits the rim of a grey image (H, W) best."""
+    """Subtract the plane that fits the rim of a gray image (H, W) best."""
     height, width = grey.shape
     down, right = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     plane = np.stack([np.ones_like(grey), down, right], axis=-1)  # (H, W, 3)
@@ -65,7 +65,7 @@ def otsu(values) -> float:
 
 # %% ../book/cli.md #as_mnist
 def as_mnist(image) -> np.ndarray:
-    """Return a picture of one digit as MNIST has it, white on black and centred.
+    """Return a picture of one digit as MNIST has it, white on black and centered.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def as_mnist(image) -> np.ndarray:
 
 # %% ../book/cli.md #centred
 def centred(ink) -> np.ndarray:
-    """Put ink (at most 20 x 20) into (1, 28, 28), its centre of mass in the middle."""
+    """Put ink (at most 20 x 20) into (1, 28, 28), its center of mass in the middle."""
     down, right = (
         round(float(np.sum(axis * ink) / ink.sum())) for axis in np.indices(ink.shape)
     )

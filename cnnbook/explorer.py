@@ -12,12 +12,12 @@ import json
 from typing import ClassVar
 
 import numpy as np
-from .steps import short, sliding, spoken, walk
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from .shapes import conv_output_size
+from .steps import short, sliding, spoken, walk
 
 # %% ../book/explorer.md #read_rows
 def read_rows(text: str) -> list[list[float]]:

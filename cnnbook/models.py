@@ -228,7 +228,7 @@ def two_convolutions(first: int, second: int, kernel: int, rng) -> Sequential:
 
 # %% ../book/models.md #colour_convnet
 def colour_convnet(rng=None) -> Sequential:
-    """Return a network for colour images, (N, 3, 32, 32) to (N, 10) logits.
+    """Return a network for color images, (N, 3, 32, 32) to (N, 10) logits.
 
     32, 64 and 64 filters 3x3, 2x2 pooling behind the first two, linear 1024-64, ReLU,
     linear 64-10, with He initialization: 122,570 parameters.

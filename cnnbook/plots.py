@@ -324,7 +324,7 @@ def image_grid(
     columns : int
         Images in a row.
     limits : (float, float), optional
-        The values drawn black and white; None takes each image's own extremes. Colours
+        The values drawn black and white; None takes each image's own extremes. Colors
         are always drawn as they are, cut off at 0 and 1.
     size : float
         Width of an image in inches.
@@ -360,7 +360,7 @@ def image_grid(
 
 # %% ../book/plots.md #filters
 def filters(weights, titles=None, columns: int = 8):
-    """Draw the filters of a convolution, weights (F, 1, KH, KW); zero is middle grey.
+    """Draw the filters of a convolution, weights (F, 1, KH, KW); zero is middle gray.
 
     Raises
     ------
@@ -590,7 +590,7 @@ def curves(
     size=(6.0, 3.2),
     marks=True,
 ):
-    """Draw labelled lines, told apart by mark and dash as well as by colour.
+    """Draw labeled lines, told apart by mark and dash as well as by color.
 
     Parameters
     ----------
@@ -659,7 +659,7 @@ def training_curves(history):
 # %% ../book/plots.md #bars
 @styled
 def bars(values, xlabel="", form="{:.3g}", log=False):
-    """Draw labelled horizontal bars with their values written beside them."""
+    """Draw labeled horizontal bars with their values written beside them."""
     figure, (axis,) = new_figure(6.0, 0.45 * len(values) + 0.8)
     names = list(values)[::-1]
     drawn = axis.barh(
@@ -680,7 +680,7 @@ def bars(values, xlabel="", form="{:.3g}", log=False):
 # %% ../book/plots.md #histograms
 @styled
 def histograms(samples, xlabel="", bins=41, columns=4, limits=None):
-    """Draw one histogram for each labelled sample, on common axes.
+    """Draw one histogram for each labeled sample, on common axes.
 
     Parameters
     ----------

@@ -434,7 +434,7 @@ def sample(images, rows, columns, fill: float = 0.0) -> np.ndarray:
 
 # %% ../book/regularization.md #rotate
 def rotate(images, degrees, fill: float = 0.0) -> np.ndarray:
-    """Turn every image about its centre, eqs. (rotation) and (bilinear).
+    """Turn every image about its center, eqs. (rotation) and (bilinear).
 
     Parameters
     ----------
@@ -467,7 +467,7 @@ def rotate(images, degrees, fill: float = 0.0) -> np.ndarray:
 
 # %% ../book/regularization.md #RandomRotation
 class RandomRotation:
-    """Turn each image about its centre by up to some degrees, at random.
+    """Turn each image about its center by up to some degrees, at random.
 
     Parameters
     ----------
@@ -506,7 +506,7 @@ class RandomDistortion:
         How far a pixel is moved along rows, and along columns: the root of the mean
         square.
     smoothness : float
-        Pixels over which neighbours move alike: the width of the Gaussian.
+        Pixels over which neighbors move alike: the width of the Gaussian.
     fill : float
         What comes in at the rim.
 

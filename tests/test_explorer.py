@@ -10,11 +10,10 @@ import pytest
 pytest.importorskip("sphinx")
 pytest.importorskip("matplotlib")
 
-from cnnbook.steps import sliding
-
 from cnnbook import explorer
 from cnnbook.convolution import correlate2d
 from cnnbook.shapes import conv_output_size
+from cnnbook.steps import sliding
 
 
 def test_rows_are_read():

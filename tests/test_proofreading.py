@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cnnbook.proofreading import CHECKS, HOLE, proofread, read_book, take_apart
 
 from cnnbook import proofreading
+from cnnbook.proofreading import CHECKS, HOLE, proofread, read_book, take_apart
 
 ROOT = Path(__file__).resolve().parent.parent
 
