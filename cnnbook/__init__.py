@@ -68,6 +68,7 @@ PUBLIC = {
     "slides": "",
     "weave": "",
     "proofreading": "",
+    "links": "",
 }
 
 # %% ../book/front_door.md #_HOMES
