@@ -1,8 +1,11 @@
 """What all tests share: isolation from the user's settings, data, scripts."""
 
+import functools
+import http.server
 import importlib.util
 import os
 import shutil
+import threading
 import warnings
 from pathlib import Path
 
@@ -94,3 +97,24 @@ def browser(tmp_path_factory):
         )
         yield chromium
         chromium.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and keeps silent about it."""
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The address of the site, with a slash, served over HTTP on this machine."""
+    from visits import SITE
+
+    handler = functools.partial(Quiet, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}/"
+        running.shutdown()
+        thread.join()

@@ -177,6 +177,6 @@ def test_pages_cite_and_tell_when_they_ran(library):
     assert fourth[4] != first[4] and fourth[4].startswith(
         git(library, "rev-parse", "HEAD")[:10]
     )
-    (library / "_build" / "runs.json").unlink()
+    (library / "_build" / "executed.json").unlink()
     _, fifth = rows()
     assert fifth[4] == "not recorded"

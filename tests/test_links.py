@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cnnbook.links import Book, Place, read_book
 from docutils import nodes
 from docutils.utils import new_document
 from sphinx import addnodes
 
 from cnnbook import links
+from cnnbook.links import Book, Place, read_book
 from cnnbook.weave import read_chapter, toc_chapters
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,9 +1,6 @@
 """The explorer in the page: its numbers, its keys, its words; without scripts, too."""
 
-import functools
-import http.server
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -16,23 +13,6 @@ from cnnbook.shapes import conv_output_size
 need_site()
 
 PAGE = "convolution.html"
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and keeps silent about it."""
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The site's address at a server of our own."""
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
-        threading.Thread(target=found.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{found.server_address[1]}"
-        found.shutdown()
 
 
 @pytest.fixture
@@ -360,7 +340,7 @@ def test_it_runs_over_http(browser, server):
     context = browser.new_context()
     page, complaints = context.new_page(), []
     page.on("pageerror", lambda e: complaints.append(str(e)))
-    page.goto(f"{server}/{PAGE}")
+    page.goto(f"{server}{PAGE}")
     page.wait_for_selector("div.explorer.running")
     assert numbers(page, "y").shape == (3, 3)
     assert complaints == []

@@ -6,8 +6,9 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from cnnbook.links import read_book, read_terms
 from visits import CHAPTERS, ROOT, SITE, need_site
+
+from cnnbook.links import read_book, read_terms
 
 need_site()
 

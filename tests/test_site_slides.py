@@ -1,9 +1,6 @@
 """The decks as a lecturer opens them: from a folder, or from a server."""
 
-import functools
-import http.server
 import itertools
-import threading
 from urllib.parse import urlparse
 
 import pytest
@@ -98,23 +95,6 @@ def questions():
             if "question" in section.get("class", []):
                 return name, place, section["id"]
     return pytest.fail("no deck has a question")
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The address of the site, served over HTTP on this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}/"
-        running.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("name", LECTURES)

@@ -4,6 +4,7 @@ They need a site in _build/html (make book) and Chromium: the one that
 $CNNBOOK_CHROMIUM names, or one on the PATH, or Playwright's own.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,14 @@ def soup(page):
 
 
 class Visit:
-    """A page opened offline, with what it asked for and complained about."""
+    """A page opened offline, with what it asked for and complained about.
 
-    def __init__(self, browser, page, theme="light", width=1300):
+    With the address of a server the page comes from there, and nothing from elsewhere.
+    """
+
+    def __init__(self, browser, page, theme="light", width=1300, server=None):
         self.context = browser.new_context(
-            offline=True,
+            offline=server is None,
             color_scheme=theme,
             viewport={"width": width, "height": 900},
         )
@@ -54,7 +58,11 @@ class Visit:
                 else None
             ),
         )
-        self.page.goto((SITE / page).as_uri(), wait_until="load")
+        if server:
+            elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
+            self.context.route(elsewhere, lambda route: route.abort())
+        address = f"{server}{page}" if server else (SITE / page).as_uri()
+        self.page.goto(address, wait_until="load")
 
     def __enter__(self):
         return self

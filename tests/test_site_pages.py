@@ -1,0 +1,267 @@
+"""Every page in a browser: at home, for all readers, on a phone, in a second."""
+
+import gzip
+import json
+import re
+from urllib.parse import urlparse
+
+import nbformat
+import pytest
+from visits import CHAPTERS, ROOT, SITE, Visit, need_site, soup
+
+from cnnbook.pages import cards
+
+need_site()
+
+PAGES = [*CHAPTERS, "search", "genindex"]
+LISTINGS = ["_modules/cnnbook/fast", "_tests/test_pooling", "_tests/index"]
+CARDS = cards(CHAPTERS, ROOT / "book")
+FIGURES = sorted(path.stem for path in (SITE / "figures").glob("*.svg"))
+
+
+def transferred(urls, server):
+    """Bytes of the files behind addresses of the server, each gzipped once."""
+    total = 0
+    for path in {urlparse(url).path for url in urls if url.startswith(server)}:
+        file = SITE / path.lstrip("/")
+        if file.is_file():
+            total += len(gzip.compress(file.read_bytes(), 6))
+    return total
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_over_http(browser, server, name):
+    """Nothing from another host, nothing amiss, light enough, and soon there."""
+    with Visit(browser, f"{name}.html", server=server) as visit:
+        shown = visit.page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+        )
+        visit.page.wait_for_timeout(300)
+        assert visit.complaints == []
+        assert all(url.startswith((server, "data:", "blob:")) for url in visit.requests)
+        assert 10_000 < transferred(visit.requests, server) < 1_500_000
+        assert shown < 1000
+
+
+def violations(page, **options):
+    """What axe-core finds, as one line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options=options or None).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:120]} {node['failureSummary'][:160]}"
+        for rule in found
+        for node in rule["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("name", [*PAGES, *LISTINGS])
+def test_page_is_accessible(browser, name):
+    """No rule of axe-core is broken, in both themes, folded and unfolded."""
+    with Visit(browser, f"{name}.html") as visit:
+        page = visit.page
+        page.wait_for_timeout(300)
+        assert violations(page) == []
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        page.evaluate(
+            "document.querySelectorAll('details').forEach(d => { d.open = true; })"
+        )
+        page.wait_for_timeout(200)
+        rule = {"type": "rule", "values": ["color-contrast"]}
+        assert violations(page, runOnly=rule) == []
+
+
+def test_axe_finds_what_is_wrong(browser):
+    with Visit(browser, "pooling.html") as visit:
+        visit.page.evaluate(
+            "document.querySelector('article img').removeAttribute('alt')"
+        )
+        assert any(line.startswith("image-alt") for line in violations(visit.page))
+
+
+@pytest.mark.parametrize("name", [*PAGES, *LISTINGS])
+def test_phone_does_not_scroll_sideways(browser, name):
+    with Visit(browser, f"{name}.html", width=390) as visit:
+        visit.page.wait_for_timeout(500)
+        extra = visit.page.evaluate(
+            "document.documentElement.scrollWidth - window.innerWidth"
+        )
+        assert extra <= 0
+
+
+@pytest.mark.parametrize("words", ["rot180", "max pooling"])
+@pytest.mark.parametrize("over_http", [False, True])
+def test_search_finds(browser, server, words, over_http):
+    place = {"server": server} if over_http else {}
+    with Visit(browser, "search.html", **place) as visit:
+        page = visit.page
+        page.goto(page.url + "?q=" + words.replace(" ", "+"), wait_until="load")
+        page.wait_for_selector("#search-results li a", timeout=20000)
+        links = page.eval_on_selector_all(
+            "#search-results li a", "all => all.map(a => a.getAttribute('href'))"
+        )
+        right = "backprop.html" if words == "rot180" else "pooling.html"
+        assert any(right in link for link in links), links[:10]
+        assert visit.complaints == []
+
+
+def test_theme_switch(browser):
+    with Visit(browser, "pooling.html") as visit:
+        page = visit.page
+        ground = "getComputedStyle(document.body).backgroundColor"
+        seen = {page.evaluate(ground)}
+        for _ in range(2):
+            page.locator("button.theme-switch-button:visible").first.click()
+            seen.add(page.evaluate(ground))
+        assert len(seen) == 2
+        assert visit.complaints == []
+
+
+def test_copy_button(browser, server):
+    with Visit(browser, "pooling.html", server=server) as visit:
+        visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = visit.page
+        cell = page.locator("div.cell_input div.highlight").first
+        cell.hover()
+        cell.locator("button.copybtn").click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.strip() == cell.locator("pre").inner_text().strip()
+
+
+def test_folded_solutions_and_answers_open(browser):
+    with Visit(browser, "pooling.html") as visit:
+        page = visit.page
+        solution = page.locator("div.solution.dropdown").first
+        body = solution.locator("section, div.cell, p:not(.admonition-title)").first
+        assert not body.is_visible()
+        solution.locator("button.toggle-button, p.admonition-title").first.click()
+        page.wait_for_timeout(400)
+        assert body.is_visible()
+        answer = page.locator("div.ask .ask-answer").first
+        assert not answer.is_visible()
+        page.locator("div.ask summary").first.focus()
+        page.keyboard.press("Enter")
+        assert answer.is_visible()
+
+
+def test_everything_is_open_on_paper(browser):
+    with Visit(browser, "pooling.html") as visit:
+        page = visit.page
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        closed = page.locator("article details:not([open])").count()
+        assert closed == 0 and page.locator("article details").count() >= 3
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert page.locator("article details[open]").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ink_follows_the_switch_not_the_system(browser, theme):
+    """A figure's letters are dark on light and light on dark, whatever the system."""
+    from cnnbook.plots import DARK_INK, INK
+
+    other = {"light": "dark", "dark": "light"}[theme]
+    with Visit(browser, "pooling.html", theme=other) as visit:
+        page = visit.page
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        image = page.locator("article figure img[src$='.svg']").first
+        assert image.evaluate("e => getComputedStyle(e).colorScheme") == theme
+        source = (SITE / image.get_attribute("src")).read_text(encoding="utf-8")
+        assert INK in source and DARK_INK in source
+
+
+def test_opening_page_shows_the_network_at_work(pages):
+    index = pages["index.html"]
+    alternative = index.select("article img")[0]["alt"]
+    assert len(re.findall(r"a \d, taken for a \d with \d+%", alternative)) == 4
+    ways = {a["href"] for a in index.select("article .sd-card a")}
+    assert ways == {"data.html", "lectures.html", "front_door.html"}
+    rows = index.select("article .card-table tbody tr")
+    assert len(rows) == 25
+    assert all(row.select("a") for row in rows)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_chapter_has_card_citation_and_files(pages, name):
+    page = pages[f"{name}.html"]
+    card = page.select_one("div.chapter-card")
+    assert f"{CARDS[name].minutes} minutes" in card.get_text()
+    needed = [a["href"] for a in card.select("a") if a["href"].endswith(".html")]
+    assert set(needed) >= {f"{other}.html" for other in CARDS[name].needs}
+    box = page.select_one("details.cite-this")
+    assert f"@incollection{{cnnbook-{name}," in box.get_text()
+    assert f"/{name}.html" in box.get_text() and "/blob/" in box.get_text()
+    links = {a["href"] for a in page.select(".header-article a[href]")}
+    for suffix in ("ipynb", "py", "md"):
+        assert f"downloads/{name}.{suffix}" in links
+        assert (SITE / "downloads" / f"{name}.{suffix}").stat().st_size > 200
+
+
+@pytest.mark.parametrize("name", ["convolution", "digits", "backprop"])
+def test_notebook_has_what_the_page_shows(name):
+    made = nbformat.read(SITE / "downloads" / f"{name}.ipynb", as_version=4)
+    nbformat.validate(made)
+    outputs = [o for cell in made.cells for o in cell.get("outputs", [])]
+    pictures = [o for o in outputs if "image/svg+xml" in o.get("data", {})]
+    shown = soup(f"{name}.html").select("article img[src$='.svg']")
+    assert len(pictures) == len(shown)
+    text = "\n".join(cell.source for cell in made.cells)
+    assert "glue(" not in text and "{glue:" not in text and "{numref}" not in text
+
+
+def test_every_figure_has_its_files(pages):
+    assert len(FIGURES) > 100
+    linked = {
+        link["href"]
+        for name in CHAPTERS
+        for link in pages[f"{name}.html"].select("p.figure-files a")
+    }
+    for name in FIGURES:
+        assert f"figures/{name}.svg" in linked and f"figures/{name}.png" in linked
+        picture = (SITE / "figures" / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+
+
+def test_status_names_every_chapter(pages):
+    rows = pages["status.html"].select("table.status tbody tr")
+    named = {row.select_one("a")["href"] for row in rows}
+    assert {f"{name}.html" for name in CARDS} <= named
+    for row in rows:
+        _, when, seconds, data, commit, where = (
+            cell.get_text().strip() for cell in row.select("td")
+        )
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", when)
+        assert float(seconds) > 0
+        assert data in ("the sample", "all of MNIST")
+        assert re.fullmatch(r"[0-9a-f]{10}\+?|not recorded", commit)
+        assert re.fullmatch("[A-Z]", where)
+
+
+def test_search_engines_are_told(pages):
+    sitemap = (SITE / "sitemap.xml").read_text(encoding="utf-8")
+    described = set()
+    for name in CHAPTERS:
+        assert f"/{name}.html</loc>" in sitemap or name == "index", name
+        head = pages[f"{name}.html"].head
+        assert head.select_one("link[rel=canonical]")["href"].endswith(f"{name}.html")
+        description = head.select_one("meta[name=description]")
+        described.add(description["content"] if description else name)
+    assert len(described) == len(CHAPTERS)
+
+
+def test_citation_file_agrees_with_the_library():
+    import yaml
+
+    import cnnbook
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == cnnbook.__version__
+    address = citation["url"]
+    assert (
+        soup("index.html").select_one("link[rel=canonical]")["href"].startswith(address)
+    )
+
+
+def test_runs_are_recorded_for_the_next_build():
+    kept = json.loads((SITE.parent / "executed.json").read_text(encoding="utf-8"))
+    assert len(kept) >= len(CARDS)
+    assert all(run["seconds"] > 0 and run["machine"] for run in kept.values())
