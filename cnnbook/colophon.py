@@ -202,7 +202,7 @@ def record_runs(app, env) -> list:
 
     made = env.cnnbook_edition
     folder = Path(app.outdir).parent
-    file = folder / "runs.json"
+    file = folder / "executed.json"
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     env.cnnbook_runs = {}
     for name in sorted(env.found_docs):

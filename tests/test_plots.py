@@ -82,6 +82,12 @@ FIGURES = {
     "layer_maps of one image": lambda: plots.layer_maps(
         {"relu": np.zeros((1, 1, 2, 2))}, width=3
     ),
+    "reading": lambda: plots.reading(
+        pictures(2, 1, 4, 4), pictures(2, 8, 3, 3), [[0.9, 0.1], [0.2, 0.8]]
+    ),
+    "reading of one image": lambda: plots.reading(
+        pictures(1, 4, 4), np.zeros((1, 3, 2, 2)), np.eye(10)[:1]
+    ),
     "predictions": lambda: plots.predictions(
         pictures(3, 1, 4, 4), [1, 2, 3], [1, 7, 3]
     ),
@@ -961,3 +967,31 @@ def test_without_matplotlib():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert 'pip install "cnnbook[plot]"' in done.stdout, done.stderr
+
+
+def test_reading_names_the_most_probable_class():
+    figure = plots.reading(
+        np.zeros((2, 1, 4, 4)), np.ones((2, 4, 3, 3)), [[0.9, 0.1, 0], [0.2, 0.3, 0.5]]
+    )
+    bars = [axis for axis in figure.axes if axis.patches]
+    assert [axis.texts[0].get_text() for axis in bars] == ["90%", "50%"]
+    assert [axis.texts[0].get_position()[0] for axis in bars] == [0, 2]
+    assert [[b.get_height() for b in axis.patches] for axis in bars] == [
+        [0.9, 0.1, 0],
+        [0.2, 0.3, 0.5],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "maps", "probabilities"),
+    [
+        ((2, 4, 4), (2, 4, 3, 3), (3, 10)),
+        ((2, 4, 4), (1, 4, 3, 3), (2, 10)),
+        ((2, 4, 4), (2, 3, 3), (2, 10)),
+        ((0, 4, 4), (0, 4, 3, 3), (0, 10)),
+        ((2, 4, 4), (2, 4, 3, 3), (10,)),
+    ],
+)
+def test_reading_refuses_what_does_not_fit(images, maps, probabilities):
+    with pytest.raises(ValueError, match="maps|probabilities"):
+        plots.reading(np.ones(images), np.ones(maps), np.ones(probabilities))
