@@ -19,7 +19,7 @@ from .pages import filled, glued_value
 
 # %% ../book/downloads.md #FENCE
 FENCE = re.compile(
-    r"^(?P<ticks>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ ]*(?P<title>[^\n]*)\n"
+    r"^(?P<ticks>`{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\})?[ ]*(?P<title>[^\n]*)\n"
     r"(?P<body>.*?)^(?P=ticks)$",
     re.MULTILINE | re.DOTALL,
 )
@@ -33,7 +33,7 @@ DROPPED = {"solution-end", "explorer", "status", "nb-exec-table", "index", "glue
 # %% ../book/downloads.md #plain_block
 def plain_block(name: str, title: str, body: str) -> str:
     """Return a directive in plain Markdown: its title and what it holds."""
-    body = OPTIONS.sub("", body).strip()
+    body = body.strip()
     if name in DROPPED:
         return ""
     if name == "math":
@@ -52,9 +52,14 @@ def plain_block(name: str, title: str, body: str) -> str:
 # %% ../book/downloads.md #plain_blocks
 def plain_blocks(text: str) -> str:
     """Return MyST with its directives as plain Markdown, also those inside others."""
-    while found := FENCE.search(text):
-        block = plain_block(found["name"], found["title"], found["body"])
-        text = text[: found.start()] + block + text[found.end() :]
+
+    def plain(match) -> str:
+        if match["name"] is None:  # code, which stays as it is
+            return match[0]
+        body = plain_blocks(OPTIONS.sub("", match["body"]))
+        return plain_block(match["name"], match["title"], body)
+
+    text = FENCE.sub(plain, text)
     text = re.sub(r"^%[^\n]*(\n|\Z)", "", text, flags=re.MULTILINE)  # marks
     text = re.sub(r"^\([\w-]+\)=(\n|\Z)", "", text, flags=re.MULTILINE)  # targets
     text = re.sub(r"^\$\$ \([\w-]+\)$", "$$", text, flags=re.MULTILINE)

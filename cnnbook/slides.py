@@ -154,7 +154,9 @@ def moved(address: str, page: str) -> str:
     )
 
 # %% ../book/slides.md #LEFT_BEHIND
-LEFT_BEHIND = "a.headerlink, p.exported, p.needs, button, script, summary"
+LEFT_BEHIND = (
+    "a.headerlink, p.exported, p.needs, p.figure-files, button, script, summary"
+)
 
 # %% ../book/slides.md #clean
 def clean(block: Tag, page: str) -> Tag:

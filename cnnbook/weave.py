@@ -385,7 +385,9 @@ def copy_mathjax(app, exception) -> None:
 def tidy_page(app, pagename, templatename, context, doctree) -> None:
     """Take unused scripts and repeated ids off a page (``html-page-context``)."""
     repeated = r' id="(exercise|solution)-content"'
-    context["body"] = re.sub(repeated, "", context.get("body", ""))
+    body = re.sub(repeated, "", context.get("body", ""))
+    empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
+    context["body"] = re.sub(empty, "<td></td>", body)
     context["script_files"] = [
         script
         for script in context.get("script_files", [])

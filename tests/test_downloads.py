@@ -82,6 +82,11 @@ def test_plain_blocks():
     assert "\n\n\n" not in plain
 
 
+def test_code_that_shows_a_directive_stays():
+    text = "````\n```{ask} Why?\nBecause.\n```\n````\n\n```python\n# %% a\n```"
+    assert plain_blocks(text) == text
+
+
 def test_plain_block_of_a_question():
     plain = plain_block("ask", "Why?", "Because.\n")
     assert plain.startswith("**Why?**") and "<summary>Answer</summary>" in plain
