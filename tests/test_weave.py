@@ -410,3 +410,65 @@ def test_chapter_with_checks_depends_on_its_answers():
     assert "regularization.py" not in names["convolution.md"]
     assert {"regularization.py", "backprop.py"} <= names["regularization.md"]
     assert "ladder_operation.py" not in names["threads.md"]
+
+
+def test_pdf_says_what_it_needs(monkeypatch, capsys, tmp_path):
+    """Without TeX nothing is built, and the message names the packages."""
+    monkeypatch.setattr("shutil.which", lambda tool: None)
+    assert weave.pdf(tmp_path) == 2
+    said = capsys.readouterr().err
+    assert "xelatex, latexmk" in said and "apt install texlive-xetex" in said
+    assert not (tmp_path / "_build").exists()
+
+
+def test_pdf_names_only_what_is_missing(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(
+        "shutil.which", lambda tool: "/bin/xelatex" if tool == "xelatex" else None
+    )
+    assert weave.pdf(tmp_path) == 2
+    assert "not found: latexmk" in capsys.readouterr().err
+
+
+def test_svg_is_painted_for_formats_that_cannot_show_it(tmp_path):
+    """The converter that is handed to Sphinx makes a picture of the drawing."""
+    added = []
+
+    class App:
+        def add_post_transform(self, transform):
+            added.append(transform)
+
+    weave.add_painter(App())
+    (painter,) = added
+    assert painter.conversion_rules == (("image/svg+xml", "image/png"),)
+    drawing = tmp_path / "a.svg"
+    drawing.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="5">'
+        '<rect width="4" height="5" fill="red"/></svg>'
+    )
+    target = tmp_path / "a.png"
+    assert painter.convert(None, str(drawing), str(target))
+    picture = target.read_bytes()
+    width, height = (int.from_bytes(picture[k : k + 4]) for k in (16, 20))
+    assert (width, height) == (12, 15)
+
+
+def test_page_is_tidied():
+    """Repeated ids, empty headings and unused scripts are taken away."""
+
+    class Script:
+        def __init__(self, filename):
+            self.filename, self.attributes = filename, {}
+
+    context = {
+        "body": '<div id="exercise-content"><table><tr><th class="head"><p></p></th>'
+        '<th class="head text-right"><p>a</p></th></tr></table></div>',
+        "script_files": [Script("_static/sphinx-thebe.js"), Script("_static/book.js")],
+    }
+    weave.tidy_page(None, "page", "page.html", context, None)
+    assert context["body"] == (
+        '<div><table><tr><td></td><th class="head text-right"><p>a</p></th></tr>'
+        "</table></div>"
+    )
+    assert [script.filename for script in context["script_files"]] == [
+        "_static/book.js"
+    ]
