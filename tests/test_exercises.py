@@ -24,7 +24,8 @@ TEXTS = {
 TASKS = [task for name, text in TEXTS.items() for task in tasks(name, text)]
 NAMED = pytest.mark.parametrize("task", TASKS, ids=[task.label for task in TASKS])
 KINDS = ("Write", "Think", "Predict", "Try")
-TOLD = list(TEXTS)[1 : list(TEXTS).index("plots")]  # the chapters of Parts I to V
+# The chapters of Parts I to V.
+TOLD = list(TEXTS)[1 : list(TEXTS).index("lectures")]
 
 
 def handed_in(source):
