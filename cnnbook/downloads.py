@@ -323,7 +323,11 @@ def write_figures(app, exception) -> None:
         source = Path(app.outdir) / "_images" / image
         shutil.copy2(source, folder / f"{name}.svg")
         picture = resvg_py.svg_to_bytes(
-            svg_path=str(source), zoom=3.0, dpi=96.0, background="white"
+            svg_path=str(source),
+            zoom=2.0,
+            dpi=96.0,
+            background="white",
+            skip_system_fonts=True,  # letters are drawn as paths
         )
         (folder / f"{name}.png").write_bytes(bytes(picture))
 

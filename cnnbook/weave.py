@@ -558,7 +558,11 @@ def add_painter(app) -> None:
             import resvg_py
 
             picture = resvg_py.svg_to_bytes(
-                svg_path=str(source), zoom=3.0, dpi=96.0, background="white"
+                svg_path=str(source),
+                zoom=3.0,
+                dpi=96.0,
+                background="white",
+                skip_system_fonts=True,  # letters are drawn as paths
             )
             Path(target).write_bytes(bytes(picture))
             return True

@@ -249,4 +249,4 @@ def test_files_of_a_small_book(tmp_path):
         picture = (out / "figures" / "fig-square.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
         width, height = (int.from_bytes(picture[k : k + 4]) for k in (16, 20))
-        assert (width, height) == (24, 27)
+        assert (width, height) == (16, 18)
