@@ -6,9 +6,9 @@
 __all__ = ['MARK', 'KERNEL_CONFIG', 'LIVE_CONFIG', 'TEX', 'PAPER', 'FOLDERS', 'cell_name', 'python_lines', 'read_chapter',
            'is_exported', 'export_chapter', 'toc_chapters', 'site_address', 'export', 'imported_modules',
            'import_closure', 'file_digest', 'data_files', 'chapter_files', 'outside_files', 'add_dependencies',
-           'mark_exports', 'mark_needs', 'ancestors', 'export_mark', 'link_listing', 'copy_mathjax', 'tidy_page',
-           'setup', 'build_environment', 'prepare', 'build', 'live', 'add_painter', 'pdf', 'chapter_notebooks', 'check',
-           'format_chapters', 'read_cells', 'main']
+           'mark_exports', 'mark_needs', 'ancestors', 'export_mark', 'link_listing', 'forget_sourceless',
+           'copy_mathjax', 'unused', 'tidy_page', 'setup', 'build_environment', 'prepare', 'build', 'live',
+           'add_painter', 'pdf', 'chapter_notebooks', 'check', 'format_chapters', 'read_cells', 'main']
 
 # %% ../book/weave.md #imports
 import ast
@@ -361,6 +361,14 @@ def link_listing(app, pagename, templatename, context, doctree) -> None:
     pattern = r'<span class="c1">(# %% \.\./book/(\w+)\.md #(\w+))</span>'
     context["body"] = re.sub(pattern, link, context["body"])
 
+# %% ../book/weave.md #forget_sourceless
+def forget_sourceless(app) -> list:
+    """Take modules without a listing out of their index (``html-collect-pages``)."""
+    listed = getattr(app.env, "_viewcode_modules", {})
+    for name in [name for name, entry in listed.items() if not entry]:
+        del listed[name]
+    return []
+
 # %% ../book/weave.md #copy_mathjax
 def copy_mathjax(app, exception) -> None:
     """Copy MathJax into the site (Sphinx's ``build-finished`` event)."""
@@ -381,6 +389,13 @@ def copy_mathjax(app, exception) -> None:
         else:
             shutil.copy2(source / part, target / part)
 
+# %% ../book/weave.md #unused
+def unused(file) -> bool:
+    """Tell whether a script or style of a page is not for that page."""
+    name = str(getattr(file, "filename", file)).lower()
+    told = name + str(getattr(file, "attributes", "")).lower()
+    return "thebe" in told or Path(name).name.startswith("slides.")
+
 # %% ../book/weave.md #tidy_page
 def tidy_page(app, pagename, templatename, context, doctree) -> None:
     """Take unused scripts and repeated ids off a page (``html-page-context``)."""
@@ -388,12 +403,8 @@ def tidy_page(app, pagename, templatename, context, doctree) -> None:
     body = re.sub(repeated, "", context.get("body", ""))
     empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
     context["body"] = re.sub(empty, "<td></td>", body)
-    context["script_files"] = [
-        script
-        for script in context.get("script_files", [])
-        if "thebe" not in str(getattr(script, "filename", script)).lower()
-        and "thebe" not in str(getattr(script, "attributes", "")).lower()
-    ]
+    for kind in ("script_files", "css_files"):
+        context[kind] = [f for f in context.get(kind, []) if not unused(f)]
 
 # %% ../book/weave.md #setup
 def setup(app) -> dict:
@@ -402,6 +413,7 @@ def setup(app) -> dict:
     app.connect("doctree-read", mark_exports)
     app.connect("html-page-context", link_listing, priority=900)
     app.connect("html-page-context", tidy_page, priority=900)
+    app.connect("html-collect-pages", forget_sourceless, priority=100)
     app.connect("build-finished", copy_mathjax)
     add_painter(app)
     return {"version": "1", "parallel_read_safe": True}

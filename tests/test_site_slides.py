@@ -15,7 +15,7 @@ LONGEST_TALK = 5
 # slides.js doesn't go below it; at 0.6, code is as small as on the page.
 SMALLEST = 0.6
 
-LECTURES = CHAPTERS[1 : CHAPTERS.index("plots")]  # Parts I to V
+LECTURES = CHAPTERS[1 : CHAPTERS.index("lectures")]  # Parts I to V
 DECKS = [name for name in CHAPTERS if (SITE / "slides" / f"{name}.html").exists()]
 
 SECTIONS = ".slides > section"

@@ -463,6 +463,7 @@ def test_page_is_tidied():
         "body": '<div id="exercise-content"><table><tr><th class="head"><p></p></th>'
         '<th class="head text-right"><p>a</p></th></tr></table></div>',
         "script_files": [Script("_static/sphinx-thebe.js"), Script("_static/book.js")],
+        "css_files": [Script("_static/slides.css"), Script("_static/book.css")],
     }
     weave.tidy_page(None, "page", "page.html", context, None)
     assert context["body"] == (
@@ -472,3 +473,4 @@ def test_page_is_tidied():
     assert [script.filename for script in context["script_files"]] == [
         "_static/book.js"
     ]
+    assert [style.filename for style in context["css_files"]] == ["_static/book.css"]
