@@ -198,7 +198,9 @@ class Run:
 # %% ../book/colophon.md #record_runs
 def record_runs(app, env) -> list:
     """Note which chapters ran, and when (Sphinx's ``env-updated`` event)."""
-    from myst_nb.sphinx_ import NbMetadataCollector
+    from myst_nb.sphinx_ import (  # type: ignore[import-untyped]
+        NbMetadataCollector,
+    )
 
     made = env.cnnbook_edition
     folder = Path(app.outdir).parent

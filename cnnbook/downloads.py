@@ -121,7 +121,7 @@ def with_names(text: str, numbers: dict[str, str], works: dict[str, str]) -> str
 # %% ../book/downloads.md #work_names
 def work_names(bibliography) -> dict[str, str]:
     """Return the authors and the year of each work in a BibTeX file, by its key."""
-    from pybtex.database import parse_file
+    from pybtex.database import parse_file  # type: ignore[import-untyped]
 
     names = {}
     for key, entry in parse_file(str(bibliography)).entries.items():
@@ -200,7 +200,7 @@ def as_script(notebook) -> str:
 def executed(app, name: str):
     """Return a chapter's notebook with its outputs, or None if it is no notebook."""
     import nbformat
-    from jupyter_cache import get_cache
+    from jupyter_cache import get_cache  # type: ignore[import-untyped]
 
     file = Path(app.env.mystnb_config.output_folder) / f"{name}.ipynb"
     if not file.exists():

@@ -225,11 +225,16 @@ def chapter_map(needs: dict[str, tuple], groups: dict[str, list[str]]):
     for name, others in direct.items():
         for other in others:
             (x, y), (start, above) = place[name], place[other]
-            arrow = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
+            arrow: dict = {
+                "arrowstyle": "-|>",
+                "color": INK,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            }
             axis.annotate("", (x, y + 0.24), (start, above - 0.24), arrowprops=arrow)
     for (part, names), (colour, _, dash) in zip(groups.items(), LINES, strict=False):
         for name in names:
-            frame = {"boxstyle": "round,pad=0.35", "fc": "none", "ec": colour}
+            frame: dict = {"boxstyle": "round,pad=0.35", "fc": "none", "ec": colour}
             frame |= {"ls": dash, "lw": 1.8}
             axis.text(*place[name], name, ha="center", va="center", size=10, bbox=frame)
         axis.plot([], [], color=colour, ls=dash, lw=1.8, label=part)
@@ -316,7 +321,9 @@ def glued_value(output: dict):
 # %% ../book/pages.md #fill_alternatives
 def fill_alternatives(app, doctree) -> None:
     """Fill in the numbers of alternative texts (Sphinx's ``doctree-read`` event)."""
-    from myst_nb.ext.glue.crossref import read_glue_cache
+    from myst_nb.ext.glue.crossref import (  # type: ignore[import-untyped]
+        read_glue_cache,
+    )
     from sphinx.util import logging
 
     logger = logging.getLogger(__name__)

@@ -472,7 +472,7 @@ def storyboard(frames, told: str, head=None, tail=None):
         top += high + 0.6
     if tail is not None:
         draw_product(axes, tail[1], tail[0], 0, top, cell)
-    figure.alt = told
+    figure.alt = told  # type: ignore[attr-defined]
     return figure
 
 # %% ../book/steps.md #broken

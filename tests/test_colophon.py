@@ -114,7 +114,7 @@ def test_run_key():
     assert changed(cells=prose) == key
     code = [NOTEBOOK["cells"][0], {"cell_type": "code", "source": "a = 1\nb = 3"}]
     assert changed(cells=code) != key
-    other = {"kernelspec": {"name": "python3", "depends": "abd"}}
+    other = {"kernelspec": {"name": "python3", "depends": "xyz"}}
     assert changed(metadata=other) != key
 
 

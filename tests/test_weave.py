@@ -439,7 +439,7 @@ def test_svg_is_painted_for_formats_that_cannot_show_it(tmp_path):
 
     weave.add_painter(App())
     (painter,) = added
-    assert painter.conversion_rules == (("image/svg+xml", "image/png"),)
+    assert painter.conversion_rules == [("image/svg+xml", "image/png")]
     drawing = tmp_path / "a.svg"
     drawing.write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="5">'
