@@ -23,7 +23,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
 
 from .course import write_notebooks
 
@@ -562,7 +561,7 @@ def add_painter(app) -> None:
     from sphinx.transforms.post_transforms.images import ImageConverter
 
     class Painter(ImageConverter):
-        conversion_rules: ClassVar = [("image/svg+xml", "image/png")]
+        conversion_rules = [("image/svg+xml", "image/png")]  # noqa: RUF012
 
         def is_available(self) -> bool:
             return True
