@@ -37,12 +37,36 @@
   const LEAST = 0.6; // of the full size: below that nobody can read it
   const MOST = 1.2;
   const READABLE = 1.2; // a figure's letters, times this, are as large as code
+  const WANTED = 0.7; // a figure that stays below it does without its code
   const LAYOUTS = [[], ["beside"], ["beside", "halves"]];
 
   function steps(from, to, step) {
     const values = [];
     for (let k = from; k > to - step / 2; k -= step) values.push(Math.round(100 * k) / 100);
     return values;
+  }
+
+  /* No line begins with the comma behind a formula, and none ends inside of "3 x 3". */
+  function keepTogether() {
+    document.querySelectorAll(".slides h2, .slides p, .slides li").forEach((block) => {
+      const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const text = walker.currentNode;
+        if (text.parentElement.closest("code, pre, .math")) continue;
+        const kept = text.data.replace(/(\d) ([x×]) (?=\d)/g, "$1\u00a0$2\u00a0");
+        if (kept !== text.data) text.data = kept;
+      }
+    });
+    document.querySelectorAll("span.math").forEach((formula) => {
+      const next = formula.nextSibling;
+      const found = next && next.nodeType === Node.TEXT_NODE && /^[^\s\p{L}\p{N}]+/u.exec(next.data);
+      if (!found) return;
+      next.splitText(found[0].length);
+      const together = document.createElement("span");
+      together.className = "together";
+      formula.before(together);
+      together.append(formula, next);
+    });
   }
 
   /* A slide has a body of fixed size and in it a box that fits or does not. */
@@ -69,7 +93,7 @@
     const natural = pictures.map((picture) => picture.naturalWidth);
 
     function attempt(layout, scale, zoom) {
-      box.classList.remove("beside", "halves");
+      box.classList.remove("beside", "halves", "legend");
       box.classList.add(...layout);
       box.style.width = width / scale + "px";
       pictures.forEach((picture, k) => {
@@ -89,21 +113,38 @@
       : box.children.length;
     const layouts = parts === 2 && pictures.length ? LAYOUTS : [[]];
     const zooms = pictures.length ? steps(2.4, 0.6, 0.2) : [1];
-    let best = null;
-    for (const layout of layouts) {
-      for (const scale of steps(plain ? MOST : 1, LEAST, 0.05)) {
-        if (best && Math.min(scale, 1) < best.score) break;
-        for (const zoom of zooms) {
-          if (!attempt(layout, scale, zoom)) continue;
-          const seen = pictures.length ? (scale * shownZoom()) / READABLE : 1;
-          const score = Math.min(scale, seen, 1);
-          const sum = scale + seen;
-          if (!best || score > best.score || (score === best.score && sum > best.sum)) {
-            best = { layout, scale, zoom, score, sum };
+    function search(layouts, zooms) {
+      let best = null;
+      for (const layout of layouts) {
+        for (const scale of steps(plain ? MOST : 1, LEAST, 0.05)) {
+          if (best && Math.min(scale, 1) < best.score) break;
+          for (const zoom of zooms) {
+            if (!attempt(layout, scale, zoom)) continue;
+            const seen = pictures.length ? (scale * shownZoom()) / READABLE : 1;
+            const score = Math.min(scale, seen, 1);
+            const sum = scale + seen;
+            if (!best || score > best.score || (score === best.score && sum > best.sum)) {
+              best = { layout, scale, zoom, score, sum };
+            }
+            break;
           }
-          break;
         }
       }
+      return best;
+    }
+
+    /* A figure that would be too small: its code stays in the chapter, its caption may stand beside it. */
+    const codes = [...box.querySelectorAll(".cell")]
+      .filter((cell) => cell.querySelector(".cell_output img"))
+      .flatMap((cell) => [...cell.querySelectorAll(".cell_input")]);
+    const show = (shown) => codes.forEach((code) => (code.hidden = !shown));
+    show(true);
+    let best = search(layouts, zooms);
+    if (pictures.length && (!best || best.score < WANTED)) {
+      show(false);
+      const bare = search([...layouts, ["legend"]], steps(2.4, 0.4, 0.05));
+      if (bare && (!best || bare.score > best.score)) best = bare;
+      else show(true);
     }
     const { layout, scale, zoom } = best || { layout: [], scale: LEAST, zoom: 0.6 };
     attempt(layout, scale, zoom);
@@ -111,6 +152,7 @@
     const shift = plain ? Math.min(left * 0.4, 120) : 0;
     box.style.transform = `translateY(${shift}px) scale(${scale})`;
     section.dataset.scale = scale;
+    section.dataset.seen = best ? best.score : 0;
     section.dataset.fits = Boolean(best);
   }
 
@@ -130,6 +172,7 @@
   async function start() {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
     if (document.fonts) await document.fonts.ready;
+    keepTogether();
     document.querySelectorAll(".slides > section").forEach(fit);
     await loadSheet();
     await Reveal.initialize({
