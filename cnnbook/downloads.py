@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .course import linked, title_of
-from .pages import filled, glued_value
+from .pages import glued_value
 
 # %% ../book/downloads.md #FENCE
 FENCE = re.compile(
@@ -38,6 +38,8 @@ def plain_block(name: str, title: str, body: str) -> str:
         return ""
     if name == "math":
         return f"$$\n{body}\n$$"
+    if name in ("code", "code-block"):
+        return f"```{title}\n{body}\n```"
     if name == "chapter":
         return f"*Afterwards you can {body}*"
     if name == "solution-start":
@@ -59,11 +61,19 @@ def plain_blocks(text: str) -> str:
         body = plain_blocks(OPTIONS.sub("", match["body"]))
         return plain_block(match["name"], match["title"], body)
 
+    def tidy(text: str) -> str:
+        text = re.sub(r"^%[^\n]*(\n|\Z)", "", text, flags=re.MULTILINE)  # marks
+        text = re.sub(r"^\([\w-]+\)=(\n|\Z)", "", text, flags=re.MULTILINE)  # targets
+        text = re.sub(r"^\$\$ \([\w-]+\)$", "$$", text, flags=re.MULTILINE)
+        return re.sub(r"\n{3,}", "\n\n", text)
+
     text = FENCE.sub(plain, text)
-    text = re.sub(r"^%[^\n]*(\n|\Z)", "", text, flags=re.MULTILINE)  # marks
-    text = re.sub(r"^\([\w-]+\)=(\n|\Z)", "", text, flags=re.MULTILINE)  # targets
-    text = re.sub(r"^\$\$ \([\w-]+\)$", "$$", text, flags=re.MULTILINE)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    pieces = re.split(
+        r"(^(`{3,})[^\n]*\n.*?^\2$)", text, flags=re.MULTILINE | re.DOTALL
+    )
+    code, prose = pieces[1::3], [tidy(piece) for piece in pieces[::3]]
+    pairs = zip(prose, [*code, ""], strict=True)
+    return re.sub(r"\A\s+|\s+\Z", "", "".join(a + b for a, b in pairs))
 
 # %% ../book/downloads.md #GLUED
 GLUED = re.compile(r"\{glue:(?:text|md)\}`(?:(\w+)\.md::)?([\w.-]+)(?::([^`]*))?`")
@@ -79,12 +89,22 @@ def with_values(text: str, chapter: str, glued: dict[str, dict]) -> str:
         Its name.
     glued : dict
         Values by name, for each chapter by its name.
+
+    Raises
+    ------
+    KeyError, ValueError
+        Naming the chapter and the value, if there is none or its format doesn't fit.
     """
 
     def value(match) -> str:
         page, key, form = match.groups()
-        blank = f"{{{{{key}:{form or ''}}}}}"
-        return filled(blank, glued[page or chapter])
+        values = glued.get(page or chapter, {})
+        if key not in values:
+            raise KeyError(f"{chapter}: {page or chapter} glues nothing called {key!r}")
+        try:
+            return format(values[key], form or "")
+        except ValueError as error:
+            raise ValueError(f"{chapter}: {match[0]}: {error}") from None
 
     return GLUED.sub(value, text)
 
@@ -125,8 +145,9 @@ def work_names(bibliography) -> dict[str, str]:
 
     names = {}
     for key, entry in parse_file(str(bibliography)).entries.items():
-        people = [" ".join(p.last_names) for p in entry.persons.get("author", [])]
-        people = [person.strip("{}") for person in people] or [entry.fields["title"]]
+        authors = entry.persons.get("author", [])
+        people = [" ".join(map(str, author.rich_last_names)) for author in authors]
+        people = people or [entry.fields.get("title", key).strip("{}")]
         several = f"{people[0]} et al." if len(people) > 2 else " and ".join(people)
         names[key] = f"{several}, {entry.fields.get('year', 'undated')}"
     return names
@@ -170,7 +191,7 @@ def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable
     import nbformat
 
     new = nbformat.v4
-    page = f"[{title_of(texts[chapter])}]({address}{chapter}.html)"
+    page = f"[{title_of(texts[chapter]) or chapter}]({address}{chapter}.html)"
     opening = f"*From the book* cnnbook: {page}. *It needs the package* `cnnbook`."
     cells = [new.new_markdown_cell(opening)]
     for cell in notebook.cells:
@@ -283,7 +304,7 @@ def offer_downloads(app, pagename, templatename, context, doctree) -> None:
 
 # %% ../book/downloads.md #FIGURE
 FIGURE = re.compile(
-    r'<figure class="[^"]*" id="(?P<id>[\w-]+)">.*?'
+    r'<figure class="[^"]*" id="(?P<id>[\w-]+)">(?:(?!</figure>).)*?'
     r'<img [^>]*?src="(?P<src>_images/[\w.-]+\.svg)"(?P<rest>.*?)</figure>',
     re.DOTALL,
 )
@@ -312,7 +333,13 @@ def link_figures(app, pagename, templatename, context, doctree) -> None:
 
 # %% ../book/downloads.md #write_figures
 def write_figures(app, exception) -> None:
-    """Write each figure as SVG and PNG (Sphinx's ``build-finished`` event)."""
+    """Write each figure as SVG and PNG (Sphinx's ``build-finished`` event).
+
+    Raises
+    ------
+    ValueError
+        Naming the figure, if its file can't be read as SVG.
+    """
     if exception or app.builder.format != "html":
         return
     import resvg_py
@@ -322,13 +349,16 @@ def write_figures(app, exception) -> None:
     for name, image in app.env.cnnbook_figures.items():
         source = Path(app.outdir) / "_images" / image
         shutil.copy2(source, folder / f"{name}.svg")
-        picture = resvg_py.svg_to_bytes(
-            svg_path=str(source),
-            zoom=2.0,
-            dpi=96.0,
-            background="white",
-            skip_system_fonts=True,  # letters are drawn as paths
-        )
+        try:
+            picture = resvg_py.svg_to_bytes(
+                svg_path=str(source),
+                zoom=2.0,
+                dpi=96.0,
+                background="white",
+                skip_system_fonts=True,  # letters are drawn as paths
+            )
+        except ValueError as error:
+            raise ValueError(f"figure {name}: {source} is no SVG: {error}") from None
         (folder / f"{name}.png").write_bytes(bytes(picture))
 
 # %% ../book/downloads.md #begin

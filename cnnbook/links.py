@@ -368,7 +368,7 @@ class Book:
 # %% ../book/links.md #add_tests
 def add_tests(book: Book, stem: str, text: str) -> None:
     """Take up which names each test of a file mentions."""
-    tree = ast.parse(text)
+    tree = ast.parse(text, f"{stem}.py")
     names = Page()
     names.read_imports(tree)
     modules = {m for m in names.aliases.values() if m != "__init__"}
@@ -443,7 +443,7 @@ def add_chapter(book: Book, chapter: str, notebook) -> None:
             labels = (what for sign, what in signs(cell.source) if sign == "$$")
             book.equations.update(labels)
             continue
-        tree = ast.parse(python_lines(cell.source))
+        tree = ast.parse(python_lines(cell.source), f"{chapter}.md, {cell.id}")
         page.read_imports(tree)
         page.read_variables(tree, is_exported(cell.source))
         if page.module == "__init__" and cell.id == "PUBLIC":

@@ -46,8 +46,7 @@ class Card:
 
 # %% ../book/pages.md #CARD
 CARD = re.compile(
-    r"^```\{chapter\}\n(?::needs:(?P<needs>[^\n]*)\n)?:minutes: (?P<minutes>\d+)\n\n"
-    r"(?P<goal>.+?)\n```$",
+    r"^```\{chapter\}[ \t]*\n(?P<options>(?::\w+:[^\n]*\n)*)(?P<goal>.*?)\n```[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -58,20 +57,24 @@ def read_card(text: str) -> Card | None:
     Raises
     ------
     ValueError
-        If it has more than one.
+        If it has more than one, or one without minutes or a goal.
     """
-    found = list(CARD.finditer(re.sub(r"^````.*?^````$", "", text, flags=re.M | re.S)))
+    shown = re.sub(r"^(`{4,}).*?^\1[ \t]*$", "", text, flags=re.MULTILINE | re.DOTALL)
+    found = list(CARD.finditer(shown))
     if len(found) > 1:
         raise ValueError("a chapter has one card; this one has several")
     if not found:
         return None
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
-    needs = re.split(r"[,\s]+", found[0]["needs"] or "")
+    options = dict(re.findall(r"^:(\w+):[ \t]*(.*?)\s*$", found[0]["options"], re.M))
+    if not options.get("minutes", "").isdecimal() or not found[0]["goal"].strip():
+        raise ValueError("a chapter's card needs :minutes: (a number) and a goal")
+    needs = re.split(r"[,\s]+", options.get("needs", ""))
     return Card(
         title=title[1] if title else "",
         goal=" ".join(found[0]["goal"].split()),
         needs=tuple(name for name in needs if name),
-        minutes=int(found[0]["minutes"]),
+        minutes=int(options["minutes"]),
     )
 
 # %% ../book/pages.md #cards

@@ -176,7 +176,11 @@ def read_options(page: Page, shown: list[str], block: Block, n: int, end: int) -
     lines = page.lines
     if n < end and lines[n].strip() == "---":
         stop = next((k for k in range(n + 1, end) if lines[k].strip() == "---"), end)
-        block.options = yaml.safe_load("\n".join(lines[n + 1 : stop])) or {}
+        try:
+            options = yaml.safe_load("\n".join(lines[n + 1 : stop]))
+        except yaml.YAMLError:  # the build complains about it
+            options = None
+        block.options = options if isinstance(options, dict) else {}
         inside = None  # how far the words in hand are indented
         for k in range(n + 1, stop):
             depth = len(lines[k]) - len(lines[k].lstrip())
@@ -320,7 +324,8 @@ def take_apart(text: str) -> Page:
     """Return the pieces of a page's source."""
     page = Page(text.split("\n"))
     shown = [""] * len(page.lines)
-    start = page.lines.index("---", 1) + 1 if page.lines[0] == "---" else 0
+    headed = page.lines[0] == "---" and "---" in page.lines[1:]
+    start = page.lines.index("---", 1) + 1 if headed else 0
     read_lines(page, shown, start, len(page.lines))
     page.prose = cover("\n".join(shown), page)
     page.docs = read_docstrings(page)

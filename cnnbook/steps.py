@@ -6,7 +6,7 @@
 __all__ = ['LARGEST', 'SIDE', 'HEAD', 'LINE', 'GAP', 'LETTERS', 'WIDEST', 'short', 'product', 'equals', 'Step', 'Walk', 'sheet',
            'walk', 'steps_of', 'chosen', 'Table', 'Frame', 'texts_of', 'frame_size', 'draw_table', 'draw_frame',
            'head_size', 'draw_head', 'product_size', 'draw_product', 'storyboard', 'broken', 'place_text', 'so_far',
-           'mask', 'laid', 'sliding', 'three_names', 'settings', 'spoken', 'count_text', 'shrinking', 'turning',
+           'mask', 'laid', 'sliding', 'some_names', 'settings', 'spoken', 'count_text', 'shrinking', 'turning',
            'unrolling']
 
 # %% ../book/steps.md #imports
@@ -206,7 +206,10 @@ def chosen(steps: list, show) -> list:
     if show is None:
         show = range(len(steps)) if len(steps) <= 6 else (0, 1, 2, -1)
     try:
-        numbers = [index(number) for number in show]
+        given = list(show)
+        if any(isinstance(number, bool | np.bool_) for number in given):
+            raise TypeError
+        numbers = [index(number) for number in given]
     except TypeError:
         raise TypeError(f"show: needs whole numbers, got {show!r}") from None
     if not 0 < len(numbers) <= 9:
@@ -553,7 +556,7 @@ def sliding(x, kernel, stride=1, padding=0, dilation=1, show=None, names="XKY"):
     TypeError, ValueError
         Naming the argument that is not as it should be.
     """
-    source, middle, target = three_names(names)
+    source, middle, target = some_names(names, 3)
     walked = walk(x, kernel, stride, padding, dilation)
     weights = sheet(kernel, "kernel")
     shown = chosen(walked.steps, show)
@@ -594,12 +597,17 @@ def sliding(x, kernel, stride=1, padding=0, dilation=1, show=None, names="XKY"):
     )
     return storyboard(frames, words + " ".join(told), head)
 
-# %% ../book/steps.md #three_names
-def three_names(names) -> list[str]:
-    """Return three names as a list, or raise a ValueError."""
-    if len(names) != 3 or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"names: needs three texts, got {names!r}")
-    return list(names)
+# %% ../book/steps.md #some_names
+def some_names(names, count: int) -> list[str]:
+    """Return two or three names as a list, or raise a ValueError."""
+    try:
+        found = list(names)
+    except TypeError:
+        found = []
+    if len(found) != count or not all(isinstance(name, str) for name in found):
+        said = {2: "two", 3: "three"}[count]
+        raise ValueError(f"names: needs {said} texts, got {names!r}")
+    return found
 
 # %% ../book/steps.md #settings
 def settings(stride, padding, dilation) -> list[str]:
@@ -648,10 +656,10 @@ def shrinking(x, kernel_size, stride=None, how="max", show=None, names="XY"):
     """
     if how not in ("max", "mean"):
         raise ValueError(f"how: needs 'max' or 'mean', got {how!r}")
-    source, _, target = three_names([*names[:1], "", *names[1:]])
+    source, target = some_names(names, 2)
+    image = sheet(x, "x")
     if np.ndim(x) != 2:
         raise ValueError(f"x: needs an image (H, W), got shape {np.shape(x)}")
-    image = sheet(x, "x")
     kernel = as_sizes(kernel_size, "kernel_size", 2)
     strides = kernel if stride is None else as_sizes(stride, "stride", 2)
     pool = max_pool2d if how == "max" else avg_pool2d
@@ -707,9 +715,9 @@ def turning(kernel, name="K"):
     TypeError, ValueError
         Naming the argument that is not as it should be.
     """
+    weights = sheet(kernel, "kernel")
     if np.ndim(kernel) != 2:
         raise ValueError(f"kernel: needs two axes, got shape {np.shape(kernel)}")
-    weights = sheet(kernel, "kernel")
     if max(weights.shape) > 5:
         raise ValueError(f"kernel: up to 5 x 5 can be drawn, got {weights.shape}")
     rows, columns = weights.shape
@@ -742,9 +750,10 @@ def unrolling(x, kernel, stride=1, padding=0, dilation=1, show=None, names="XKY"
     Parameters, result and errors are those of :py:func:`sliding`, for an image whose
     outputs are nine at most.
     """
+    source, middle, target = some_names(names, 3)
+    image = sheet(x, "x")
     if np.ndim(x) != 2:
         raise ValueError(f"x: needs an image (H, W), got shape {np.shape(x)}")
-    source, middle, target = three_names(names)
     walked = walk(x, kernel, stride, padding, dilation)
     weights = sheet(kernel, "kernel")
     if max(weights.size, len(walked.steps)) > LARGEST:
@@ -752,7 +761,6 @@ def unrolling(x, kernel, stride=1, padding=0, dilation=1, show=None, names="XKY"
             f"kernel: the matrix would have {weights.size} rows and "
             f"{len(walked.steps)} columns; at most {LARGEST} can be drawn"
         )
-    image = sheet(x, "x")
     columns = im2col(image[None], weights.shape, stride, padding, dilation)
     shown = chosen(walked.steps, show)
     frames, told, all_rows = [], [], range(len(columns))

@@ -569,13 +569,16 @@ def add_painter(app) -> None:
         def convert(self, source, target) -> bool:
             import resvg_py
 
-            picture = resvg_py.svg_to_bytes(
-                svg_path=str(source),
-                zoom=3.0,
-                dpi=96.0,
-                background="white",
-                skip_system_fonts=True,  # letters are drawn as paths
-            )
+            try:
+                picture = resvg_py.svg_to_bytes(
+                    svg_path=str(source),
+                    zoom=3.0,
+                    dpi=96.0,
+                    background="white",
+                    skip_system_fonts=True,  # letters are drawn as paths
+                )
+            except ValueError as error:
+                raise ValueError(f"{source} is no SVG: {error}") from None
             Path(target).write_bytes(bytes(picture))
             return True
 

@@ -180,3 +180,34 @@ def test_pages_cite_and_tell_when_they_ran(library):
     (library / "_build" / "executed.json").unlink()
     _, fifth = rows()
     assert fifth[4] == "not recorded"
+
+
+def test_a_copy_inside_another_repository_has_no_commit(library):
+    copy = library / "copy"
+    (copy / "cnnbook").mkdir(parents=True)
+    (copy / "cnnbook" / "__init__.py").write_text('__version__ = "1"\n')
+    made = edition(copy)
+    assert (made.commit, made.changed) == ("", False)
+
+
+def test_source_date_epoch_is_empty_or_wrong(library, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert edition(library).built >= "2026"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
+    with pytest.raises(ValueError, match="SOURCE_DATE_EPOCH: .*'soon'"):
+        edition(library)
+
+
+def test_bibtex_survives_signs_of_tex():
+    title = r"a_b #1 {half \ x^2 ~ $5"
+    read = parse_string(bibtex("a", title, 1, MADE, "u"), "bibtex")
+    (entry,) = read.entries.values()
+    assert entry.fields["title"] == (
+        r"{a\_b \#1 \textbraceleft{}half \textbackslash{} x\textasciicircum{}2 "
+        r"\textasciitilde{} \$5}"
+    )
+
+
+def test_cite_box_escapes_the_data():
+    made = Edition("1", "", False, "2026-01-31", "a <b>")
+    assert "with a &lt;b&gt;." in cite_box("a", "", made, "u", "")

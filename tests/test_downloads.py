@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from tiny_book import build
 
 from cnnbook.downloads import (
+    FIGURE,
     as_script,
     outside_code,
     plain_block,
@@ -16,6 +18,7 @@ from cnnbook.downloads import (
     with_names,
     with_values,
     work_names,
+    write_figures,
 )
 from cnnbook.weave import read_chapter, toc_chapters
 
@@ -250,3 +253,65 @@ def test_files_of_a_small_book(tmp_path):
         assert picture.startswith(b"\x89PNG")
         width, height = (int.from_bytes(picture[k : k + 4]) for k in (16, 20))
         assert (width, height) == (16, 18)
+
+
+def test_code_in_fences_stays_as_it_is():
+    code = "```ipython\n%matplotlib inline\n\n\n\nx = 1\n```"
+    assert plain_blocks(f"% slide\n\n{code}\n\n% also") == code
+    nested = "````{ask} Why?\n```ipython\n%timeit x\n```\n````"
+    assert "```ipython\n%timeit x\n```" in plain_blocks(nested)
+
+
+def test_code_blocks_become_fences():
+    text = "```{code-block} python\n:caption: A\n\nx = 1\n```"
+    assert plain_blocks(text) == "```python\nx = 1\n```"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("{glue:text}`y`", KeyError, "a: a glues nothing called 'y'"),
+        ("{glue:text}`z.md::x`", KeyError, "a: z glues nothing called 'x'"),
+        ("{glue:text}`word:.1f`", ValueError, "a: {glue:text}`word:.1f`"),
+    ],
+)
+def test_values_that_are_not_there_are_named(text, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        with_values(text, "a", {"a": {"word": "many"}})
+
+
+def test_a_figure_takes_no_picture_of_the_next_one():
+    page = "".join(
+        f'<figure class="align-default" id="{name}">'
+        f'<img alt="A" src="_images/{file}"/></figure>'
+        for name, file in (("one", "1.png"), ("two", "2.svg"))
+    )
+    found = [(m["id"], m["src"]) for m in FIGURE.finditer(page)]
+    assert found == [("two", "_images/2.svg")]
+
+
+@pytest.mark.parametrize("drawing", ["", "<svg", "no drawing"])
+def test_a_figure_that_is_no_drawing_is_named(tmp_path, drawing):
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "1.svg").write_text(drawing)
+    app = SimpleNamespace(
+        builder=SimpleNamespace(format="html"),
+        outdir=tmp_path,
+        env=SimpleNamespace(cnnbook_figures={"fig-one": "1.svg"}),
+    )
+    with pytest.raises(ValueError, match="figure fig-one: .*1.svg is no SVG"):
+        write_figures(app, None)
+
+
+def test_works_without_names_and_with_accents(tmp_path):
+    file = tmp_path / "refs.bib"
+    file.write_text(
+        '@misc{accent, author={K{\\"o}pf, A. and M{\\k{a}}dry, B.}, year={2001}}\n'
+        "@misc{bare, year={2002}}\n"
+    )
+    assert work_names(file) == {"accent": "Köpf and Mądry, 2001", "bare": "bare, 2002"}
+
+
+def test_a_chapter_without_a_title_is_called_by_its_name():
+    made = take_away(nbformat.v4.new_notebook(), "page", {"page": ""}, "u/", str)
+    assert "[page](u/page.html)" in made.cells[0].source

@@ -634,3 +634,15 @@ def test_words_of_the_book_mean_what_they_should(book):
         ("data", "training", None),
     ]:
         assert book.target(text, where) == target, (text, where)
+
+
+def test_a_cell_that_is_no_python_is_named():
+    with pytest.raises(SyntaxError) as caught:
+        small(one="cell:\n1 +\n```\n")
+    assert caught.value.filename == "one.md, cell-0"
+
+
+def test_a_test_file_that_is_no_python_is_named():
+    with pytest.raises(SyntaxError) as caught:
+        links.add_tests(Book(), "test_x", "def (")
+    assert caught.value.filename == "test_x.py"

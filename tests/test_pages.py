@@ -215,3 +215,35 @@ def test_alternative_text_is_filled_in(tmp_path):
     book["page"] = cell.replace("{{end", "{{gone")
     _, warnings = build(tmp_path, book, ["cnnbook.pages"])
     assert "'gone'" in warnings
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (":needs: shapes,  data\n:minutes: 25", ":minutes: 25\n:needs: shapes,  data"),
+        (":minutes: 25\n\n", ":minutes: 25\n"),
+        ("is lost.\n```", "is lost.\n``` "),
+        ("```{chapter}", "```{chapter} "),
+        (":minutes: 25", ":minutes: 25 "),
+    ],
+)
+def test_read_card_takes_what_sphinx_takes(old, new):
+    assert old in TEXT
+    assert read_card(TEXT.replace(old, new)) == read_card(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (":minutes: 25\n", ""),
+        (":minutes: 25", ":minutes: soon"),
+        ("say what\nis lost.", ""),
+    ],
+)
+def test_a_card_with_a_gap_is_refused(old, new):
+    with pytest.raises(ValueError, match="needs :minutes:"):
+        read_card(TEXT.replace(old, new))
+
+
+def test_a_card_shown_in_a_longer_fence_does_not_count():
+    assert read_card(f"`````\n{TEXT}`````\n\n{TEXT}").goal == "say what is lost."

@@ -420,3 +420,15 @@ def findings():
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_book_is_clean(findings, name):
     assert [finding for finding, check in findings if check == name] == []
+
+
+@pytest.mark.parametrize("text", ["---", "---\ntitle: x\n", "---\n# T\n"])
+def test_a_header_without_an_end_is_read_as_text(text):
+    assert "\n".join(take_apart(text).lines) == text
+
+
+@pytest.mark.parametrize("options", ["mystnb: [", "- a\n- b", "just words"])
+def test_options_that_are_no_options_are_ignored(options):
+    page = take_apart(f"```{{code-cell}}\n---\n{options}\n---\nx = 1\n```\n")
+    assert page.blocks[0].options == {}
+    assert page.blocks[0].body == ["x = 1"]

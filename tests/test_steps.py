@@ -285,3 +285,32 @@ def test_refusals_name_the_argument(argument, call):
 def test_wrong_types_name_the_argument(argument, call):
     with pytest.raises(TypeError, match=f"^{argument}\\b"):
         call()
+
+
+@pytest.mark.parametrize("names", [None, 5, "XYZK", ["X", "K", 3]])
+def test_wrong_names_are_refused_by_name(names):
+    with pytest.raises(ValueError, match="names: needs three texts"):
+        steps.sliding(IMAGE, SMALL, names=names)
+    with pytest.raises(ValueError, match="names: needs three texts"):
+        steps.unrolling(IMAGE, SMALL, names=names)
+    with pytest.raises(ValueError, match="names: needs two texts"):
+        steps.shrinking(IMAGE, 2, names=names)
+
+
+def test_truth_values_are_no_steps():
+    for show in ([True], [np.True_], np.array([True, False])):
+        with pytest.raises(TypeError, match="show: needs whole numbers"):
+            steps.sliding(IMAGE, SMALL, show=show)
+
+
+def test_ragged_rows_are_refused_by_name():
+    rows = [[1, 2], [3]]
+    with pytest.raises(TypeError, match="kernel: can't be made an array"):
+        steps.turning(rows)
+    for draw in (
+        lambda: steps.shrinking(rows, 1),
+        lambda: steps.unrolling(rows, SMALL),
+        lambda: steps.sliding(rows, SMALL),
+    ):
+        with pytest.raises(TypeError, match="x: can't be made an array"):
+            draw()

@@ -474,3 +474,11 @@ def test_page_is_tidied():
         "_static/book.js"
     ]
     assert [style.filename for style in context["css_files"]] == ["_static/book.css"]
+
+
+def test_a_picture_that_is_no_drawing_is_named(tmp_path):
+    painters = []
+    weave.add_painter(SimpleNamespace(add_post_transform=painters.append))
+    (tmp_path / "a.svg").write_text("no drawing")
+    with pytest.raises(ValueError, match="a.svg is no SVG"):
+        painters[0].convert(None, tmp_path / "a.svg", tmp_path / "a.png")

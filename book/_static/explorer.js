@@ -542,6 +542,8 @@
               }),
           }))
       );
+      const lengths = view.y.flat().map((value) => formatNumber(value).length);
+      places.y.board.style.setProperty("--letters", Math.max(...lengths));
       view.y.forEach((row, i) => row.forEach((value, j) => {
         const cell = at(i, j);
         const chosen = i === a && j === b;
