@@ -120,7 +120,7 @@ def test_editing_by_keyboard(visit):
     """Tab into the grid, arrows to a cell, a number: output and formula follow."""
     page = visit.page
     before = numbers(page, "y")
-    page.get_by_label("K columns").focus()
+    page.get_by_label("K columns", exact=True).focus()
     page.keyboard.press("Tab")
     focus = "document.activeElement.getAttribute('aria-label')"
     assert page.evaluate(focus) == "Input, row 0, column 0"
@@ -147,8 +147,8 @@ def test_editing_by_keyboard(visit):
 
 def test_the_sum_that_is_written_out_is_right(visit):
     page = visit.page
-    page.get_by_label("Padding", exact=True).fill("1")
-    page.get_by_label("Dilation").fill("2")
+    page.get_by_label("Padding", exact=True).fill("1", exact=True)
+    page.get_by_label("Dilation", exact=True).fill("2")
     y, kernel = numbers(page, "y"), numbers(page, "kernel")
     padded = numbers(page, "x")
     expected = conv2d(padded[None], kernel[None, None], dilation=2)[0]
@@ -168,7 +168,7 @@ def test_the_sum_that_is_written_out_is_right(visit):
 def test_size_formula(visit, s, p, d):
     page = visit.page
     for label, value in (("Stride", s), ("Dilation", d)):
-        page.get_by_label(label).fill(str(value))
+        page.get_by_label(label, exact=True).fill(str(value))
     page.get_by_label("Padding", exact=True).fill(str(p))
     size = conv_output_size(4, 2, s, p, d)
     text = page.locator(".explorer-size").inner_text()
@@ -203,11 +203,11 @@ def test_stepping_playing_and_pausing(visit):
 
 def test_presets_and_true_convolution(visit):
     page = visit.page
-    page.get_by_label("Input", exact=True).select_option("one bright pixel")
-    page.get_by_label("Kernel", exact=True).select_option("Sobel x")
+    page.get_by_label("Input", exact=True).select_option("one bright pixel", exact=True)
+    page.get_by_label("Kernel", exact=True).select_option("Sobel x", exact=True)
     x, kernel = numbers(page, "x"), numbers(page, "kernel")
     assert np.array_equal(numbers(page, "y"), kernel[::-1, ::-1])
-    page.get_by_label("Operation").select_option("true convolution")
+    page.get_by_label("Operation", exact=True).select_option("true convolution")
     assert np.array_equal(numbers(page, "y"), convolve2d(x, kernel, "valid"))
     assert np.array_equal(numbers(page, "turned"), kernel[::-1, ::-1])
     page.get_by_role("button", name="Start over").click()
@@ -219,7 +219,7 @@ def test_errors_are_told_in_words(visit):
     page = visit.page
     error = page.locator(".explorer-error")
     assert error.is_hidden()
-    cell = page.get_by_label("Input, row 0, column 1")
+    cell = page.get_by_label("Input, row 0, column 1", exact=True)
     for wrong in ("two", "", "1/0", "1e999"):
         cell.fill(wrong)
         assert "Input, row 0, column 1" in error.inner_text()
@@ -227,15 +227,15 @@ def test_errors_are_told_in_words(visit):
         assert page.locator(".explorer-board-y").is_hidden()
     cell.fill("1/2")
     assert error.is_hidden() and cell.get_attribute("aria-invalid") == "false"
-    page.get_by_label("K rows").fill("5")
+    page.get_by_label("K rows", exact=True).fill("5")
     assert "The kernel spans 5 rows, but the input" in error.inner_text()
-    page.get_by_label("Padding", exact=True).fill("1")
+    page.get_by_label("Padding", exact=True).fill("1", exact=True)
     assert error.is_hidden()
     for label, value in (("Stride", "0"), ("Stride", ""), ("Dilation", "1.5")):
-        page.get_by_label(label).fill(value)
+        page.get_by_label(label, exact=True).fill(value)
         assert "must be a whole number" in error.inner_text()
-        page.get_by_label(label).fill("1")
-    page.get_by_label("X rows").fill("99")
+        page.get_by_label(label, exact=True).fill("1")
+    page.get_by_label("X rows", exact=True).fill("99")
     assert "needs 1 to 8 rows" in error.inner_text()
     box = page.locator(".explorer-frame").inner_text()
     assert "NaN" not in box and "undefined" not in box
@@ -297,8 +297,8 @@ def test_targets_and_width_on_a_telephone(browser):
     with Visit(browser, PAGE, width=390) as visit:
         page = visit.page
         page.wait_for_selector("div.explorer.running")
-        page.get_by_label("X columns").fill("8")
-        page.get_by_label("Padding", exact=True).fill("3")
+        page.get_by_label("X columns", exact=True).fill("8")
+        page.get_by_label("Padding", exact=True).fill("3", exact=True)
         extra = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert extra <= 0
         boxes = page.eval_on_selector_all(
@@ -320,7 +320,7 @@ def test_every_control_has_a_name(visit):
 
 def test_focus_is_visible(visit):
     for label in ("Stride", "Input, row 0, column 0"):
-        visit.page.get_by_label(label).focus()
+        visit.page.get_by_label(label, exact=True).focus()
         width = visit.page.evaluate(
             "parseFloat(getComputedStyle(document.activeElement).outlineWidth)"
         )
