@@ -399,10 +399,11 @@ def unused(file) -> bool:
 # %% ../book/weave.md #tidy_page
 def tidy_page(app, pagename, templatename, context, doctree) -> None:
     """Take unused scripts and repeated ids off a page (``html-page-context``)."""
-    repeated = r' id="(exercise|solution)-content"'
-    body = re.sub(repeated, "", context.get("body", ""))
-    empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
-    context["body"] = re.sub(empty, "<td></td>", body)
+    if not pagename.startswith("_"):  # a listing stays as it is
+        repeated = r' id="(exercise|solution)-content"'
+        body = re.sub(repeated, "", context.get("body", ""))
+        empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
+        context["body"] = re.sub(empty, "<td></td>", body)
     for kind in ("script_files", "css_files"):
         context[kind] = [f for f in context.get(kind, []) if not unused(f)]
 
