@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FENCE', 'OPTIONS', 'DROPPED', 'GLUED', 'FILES', 'FIGURE', 'plain_block', 'plain_blocks', 'with_values', 'with_names',
            'work_names', 'numbered_links', 'outside_code', 'take_away', 'as_script', 'executed', 'glued_values',
-           'write_downloads', 'offer_downloads', 'link_figures', 'write_figures', 'begin', 'setup']
+           'write_downloads', 'offer_downloads', 'link_figures', 'painted', 'write_figures', 'begin', 'setup']
 
 # %% ../book/downloads.md #imports
 import json
@@ -331,6 +331,29 @@ def link_figures(app, pagename, templatename, context, doctree) -> None:
     if doctree is not None:
         context["body"] = FIGURE.sub(linked_figure, context["body"])
 
+# %% ../book/downloads.md #painted
+def painted(drawing, zoom: float) -> bytes:
+    """Return an SVG file as PNG on white, `zoom` times as large as it is drawn.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, if it can't be read as SVG.
+    """
+    import resvg_py
+
+    try:
+        picture = resvg_py.svg_to_bytes(
+            svg_path=str(drawing),
+            zoom=zoom,
+            dpi=96.0,
+            background="white",
+            skip_system_fonts=True,  # letters are drawn as paths
+        )
+    except ValueError as error:
+        raise ValueError(f"{drawing} is no SVG: {error}") from None
+    return bytes(picture)
+
 # %% ../book/downloads.md #write_figures
 def write_figures(app, exception) -> None:
     """Write each figure as SVG and PNG (Sphinx's ``build-finished`` event).
@@ -342,24 +365,16 @@ def write_figures(app, exception) -> None:
     """
     if exception or app.builder.format != "html":
         return
-    import resvg_py
-
     folder = Path(app.outdir) / "figures"
     folder.mkdir(exist_ok=True)
     for name, image in app.env.cnnbook_figures.items():
         source = Path(app.outdir) / "_images" / image
         shutil.copy2(source, folder / f"{name}.svg")
         try:
-            picture = resvg_py.svg_to_bytes(
-                svg_path=str(source),
-                zoom=2.0,
-                dpi=96.0,
-                background="white",
-                skip_system_fonts=True,  # letters are drawn as paths
-            )
+            picture = painted(source, zoom=2.0)
         except ValueError as error:
-            raise ValueError(f"figure {name}: {source} is no SVG: {error}") from None
-        (folder / f"{name}.png").write_bytes(bytes(picture))
+            raise ValueError(f"figure {name}: {error}") from None
+        (folder / f"{name}.png").write_bytes(picture)
 
 # %% ../book/downloads.md #begin
 def begin(app) -> None:

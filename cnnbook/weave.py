@@ -568,19 +568,9 @@ def add_painter(app) -> None:
             return True
 
         def convert(self, source, target) -> bool:
-            import resvg_py
+            from cnnbook.downloads import painted
 
-            try:
-                picture = resvg_py.svg_to_bytes(
-                    svg_path=str(source),
-                    zoom=3.0,
-                    dpi=96.0,
-                    background="white",
-                    skip_system_fonts=True,  # letters are drawn as paths
-                )
-            except ValueError as error:
-                raise ValueError(f"{source} is no SVG: {error}") from None
-            Path(target).write_bytes(bytes(picture))
+            Path(target).write_bytes(painted(source, zoom=3.0))
             return True
 
     app.add_post_transform(Painter)
