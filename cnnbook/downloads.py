@@ -8,10 +8,12 @@ __all__ = ['FENCE', 'OPTIONS', 'DROPPED', 'GLUED', 'FILES', 'FIGURE', 'plain_blo
            'write_downloads', 'offer_downloads', 'link_figures', 'painted', 'write_figures', 'begin', 'setup']
 
 # %% ../book/downloads.md #imports
+import functools
 import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from .course import linked, title_of
@@ -361,20 +363,19 @@ def write_figures(app, exception) -> None:
     Raises
     ------
     ValueError
-        Naming the figure, if its file can't be read as SVG.
+        Naming a figure's file that can't be read as SVG.
     """
     if exception or app.builder.format != "html":
         return
     folder = Path(app.outdir) / "figures"
     folder.mkdir(exist_ok=True)
     for name, image in app.env.cnnbook_figures.items():
-        source = Path(app.outdir) / "_images" / image
-        shutil.copy2(source, folder / f"{name}.svg")
-        try:
-            picture = painted(source, zoom=2.0)
-        except ValueError as error:
-            raise ValueError(f"figure {name}: {error}") from None
-        (folder / f"{name}.png").write_bytes(picture)
+        shutil.copy2(Path(app.outdir) / "_images" / image, folder / f"{name}.svg")
+    drawings = [folder / f"{name}.svg" for name in app.env.cnnbook_figures]
+    with ProcessPoolExecutor() as processes:  # all processors, as it takes a while
+        pictures = processes.map(functools.partial(painted, zoom=2.0), drawings)
+        for drawing, picture in zip(drawings, pictures, strict=True):
+            drawing.with_suffix(".png").write_bytes(picture)
 
 # %% ../book/downloads.md #begin
 def begin(app) -> None:

@@ -657,7 +657,7 @@ class IndexTerms(SphinxTransform):
     def apply(self, **kwargs) -> None:
         """Go through the sections of a page."""
         terms = getattr(self.app, "cnnbook_terms", {})
-        if self.env.docname in ("glossary", "notation", "api"):
+        if self.env.docname.startswith(("glossary", "notation", "api")):
             return
         title = next(self.document.findall(nodes.title), None)
         chapter = title.astext() if title else self.env.docname

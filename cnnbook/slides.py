@@ -353,7 +353,7 @@ def opening(body: str, page: str) -> dict[str, str]:
         With keys ``"title"`` (with number), ``"says"`` and ``"goal"``; empty if it
         isn't there.
     """
-    soup = BeautifulSoup(body, "html.parser")
+    soup = BeautifulSoup(body.partition("<h2")[0], "html.parser")
     found = {
         "title": soup.find("h1"),
         "says": soup.select_one("h1 ~ blockquote p"),

@@ -7,8 +7,8 @@ __all__ = ['MARK', 'KERNEL_CONFIG', 'LIVE_CONFIG', 'TEX', 'PAPER', 'FOLDERS', 'c
            'is_exported', 'export_chapter', 'toc_chapters', 'site_address', 'export', 'imported_modules',
            'import_closure', 'file_digest', 'data_files', 'chapter_files', 'outside_files', 'add_dependencies',
            'mark_exports', 'mark_needs', 'ancestors', 'export_mark', 'link_listing', 'forget_sourceless',
-           'copy_mathjax', 'unused', 'tidy_page', 'setup', 'build_environment', 'prepare', 'build', 'live',
-           'add_painter', 'pdf', 'chapter_notebooks', 'check', 'format_chapters', 'read_cells', 'main']
+           'copy_mathjax', 'unused', 'tidy_page', 'share_contents', 'setup', 'build_environment', 'prepare', 'build',
+           'live', 'add_painter', 'pdf', 'chapter_notebooks', 'check', 'format_chapters', 'read_cells', 'main']
 
 # %% ../book/weave.md #imports
 import ast
@@ -50,6 +50,7 @@ def cell_name(source: str) -> str:
     return "imports" if imports else "code"
 
 # %% ../book/weave.md #python_lines
+@functools.cache
 def python_lines(source: str) -> str:
     """Return `source` with IPython's lines (``%magic``, ``!shell``) as Python."""
     from IPython.core.inputtransformer2 import TransformerManager
@@ -398,20 +399,41 @@ def unused(file) -> bool:
 
 # %% ../book/weave.md #tidy_page
 def tidy_page(app, pagename, templatename, context, doctree) -> None:
-    """Take unused scripts and repeated ids off a page (``html-page-context``)."""
+    """Take off what is unused, repeated or outdated (``html-page-context``)."""
     if not pagename.startswith("_"):  # a listing stays as it is
         repeated = r' id="(exercise|solution)-content"'
         body = re.sub(repeated, "", context.get("body", ""))
         empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
-        context["body"] = re.sub(empty, "<td></td>", body)
+        body = re.sub(empty, "<td></td>", body)
+        outdated = r'(<div[^>]* class="citation(?:-list)?"[^>]*?) role="[\w-]+"'
+        unlisted = r'<div role="list" class="citation-list">'
+        body = re.sub(unlisted, '<div class="citation-list">', body)
+        context["body"] = re.sub(outdated, r"\1", body)
     for kind in ("script_files", "css_files"):
         context[kind] = [f for f in context.get(kind, []) if not unused(f)]
+
+# %% ../book/weave.md #share_contents
+def share_contents(app, pagename, templatename, context, doctree) -> None:
+    """Make one table of contents for all pages outside it (``html-page-context``)."""
+    if pagename in app.env.found_docs:
+        return
+    resolve = context["toctree"]
+    made = app.builder.__dict__.setdefault("shared_contents", {})
+
+    def toctree(**options) -> str:
+        place = (pagename.rpartition("/")[0], *sorted(options.items()))
+        if place not in made:
+            made[place] = resolve(**options)
+        return made[place]
+
+    context["toctree"] = toctree
 
 # %% ../book/weave.md #setup
 def setup(app) -> dict:
     """Register this module as a Sphinx extension."""
     app.connect("source-read", add_dependencies)
     app.connect("doctree-read", mark_exports)
+    app.connect("html-page-context", share_contents, priority=100)
     app.connect("html-page-context", link_listing, priority=900)
     app.connect("html-page-context", tidy_page, priority=900)
     app.connect("html-collect-pages", forget_sourceless, priority=100)

@@ -299,7 +299,7 @@ def test_a_figure_that_is_no_drawing_is_named(tmp_path, drawing):
         outdir=tmp_path,
         env=SimpleNamespace(cnnbook_figures={"fig-one": "1.svg"}),
     )
-    with pytest.raises(ValueError, match="figure fig-one: .*1.svg is no SVG"):
+    with pytest.raises(ValueError, match="fig-one.svg is no SVG"):
         write_figures(app, None)
 
 

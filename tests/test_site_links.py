@@ -12,6 +12,7 @@ from cnnbook.links import read_book, read_terms
 
 need_site()
 
+LISTS = [name for name in CHAPTERS if name.startswith("api")]
 LIMIT = 1_500_000  # bytes of a page, compressed
 
 
@@ -22,9 +23,22 @@ def book():
 
 @pytest.fixture(scope="module")
 def entries(pages):
-    """The list of names: from a full name to its entry."""
-    page = pages["api.html"]
-    return {t["id"]: t.parent for t in page.select("dt.sig[id]")}
+    """The lists of names: from a full name to its entry."""
+    return {
+        sign["id"]: sign.parent
+        for name in LISTS
+        for sign in pages[f"{name}.html"].select("dt.sig[id]")
+    }
+
+
+@pytest.fixture(scope="module")
+def lists(pages):
+    """From a full name to the page that has its entry."""
+    return {
+        sign["id"]: f"{name}.html"
+        for name in LISTS
+        for sign in pages[f"{name}.html"].select("dt.sig[id]")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +61,15 @@ def origin(entry):
 
 
 def test_every_name_has_an_entry_and_only_one(book, entries, pages):
-    page = pages["api.html"]
-    ids = [t["id"] for t in page.select("dt.sig[id]")]
+    found = [pages[f"{name}.html"].select("dt.sig[id]") for name in LISTS]
+    ids = [sign["id"] for signs in found for sign in signs]
     assert len(ids) == len(set(ids))
     listed = {place.dotted for place in book.places.values() if place.documented}
     assert len(listed) > 400
     assert listed <= set(entries)
 
 
-def test_every_entry_leads_to_its_section_and_tests(book, entries, places):
+def test_every_entry_leads_to_its_section_and_tests(book, entries, lists, places):
     core = CHAPTERS[: CHAPTERS.index("plots")]
     broken, untested = [], []
     for place in book.places.values():
@@ -64,7 +78,7 @@ def test_every_entry_leads_to_its_section_and_tests(book, entries, places):
         links = origin(entries[place.dotted])
         for link in links:
             file, _, anchor = link.partition("#")
-            file = file or "api.html"
+            file = file or lists[place.dotted]
             if file not in places or (anchor and anchor not in places[file]):
                 broken.append((place.dotted, link))
         sections = [link for link in links if link.startswith(f"{place.chapter}.html#")]
@@ -79,7 +93,7 @@ def test_every_entry_leads_to_its_section_and_tests(book, entries, places):
     assert untested == []
 
 
-def test_marks_lead_to_entries_and_these_back(book, entries, pages):
+def test_marks_lead_to_entries_and_these_back(book, entries, lists, pages):
     count = 0
     for chapter, read in book.pages.items():
         page = pages[f"{chapter}.html"]
@@ -93,7 +107,7 @@ def test_marks_lead_to_entries_and_these_back(book, entries, pages):
                 assert links == [], (chapter, name)
                 continue
             count += 1
-            assert links == [f"api.html#{place.dotted}"]
+            assert links == [f"{lists[place.dotted]}#{place.dotted}"]
             heading = page.find(id=name).find_previous(["h1", "h2", "h3"])
             section = heading.find_parent("section")
             ids = {section["id"], *(s["id"] for s in section.find_all("span", id=True))}
@@ -105,11 +119,11 @@ def test_marks_lead_to_entries_and_these_back(book, entries, pages):
 
 def test_names_in_the_text_are_links(pages):
     linked = [a["href"] for a in pages["convolution.html"].select("a:has(> code.api)")]
-    assert "api.html#cnnbook.convolution.conv2d" in linked
-    assert "api.html#cnnbook.convolution.correlate2d" in linked
+    assert "api_operations.html#cnnbook.convolution.conv2d" in linked
+    assert "api_operations.html#cnnbook.convolution.correlate2d" in linked
     linked = [a["href"] for a in pages["training.html"].select("a:has(> code.api)")]
-    assert "api.html#cnnbook.training.fit" in linked
-    assert "api.html#cnnbook.fast.conv2d" in linked
+    assert "api_networks.html#cnnbook.training.fit" in linked
+    assert "api_operations.html#cnnbook.fast.conv2d" in linked
 
 
 def test_there_are_many_links_and_none_in_headings(pages):
@@ -190,7 +204,7 @@ def test_notation_leads_to_formulas_and_sections(places, pages):
         assert anchor in places[file], row.get_text()
 
 
-@pytest.mark.parametrize("name", ["api", "genindex", "glossary", "notation"])
+@pytest.mark.parametrize("name", [*LISTS, "genindex", "glossary", "notation"])
 def test_pages_are_not_heavy(name):
     assert len(gzip.compress((SITE / f"{name}.html").read_bytes())) < LIMIT
 
