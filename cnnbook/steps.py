@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['LARGEST', 'SIDE', 'HEAD', 'LINE', 'GAP', 'LETTERS', 'WIDEST', 'short', 'product', 'equals', 'Step', 'Walk', 'sheet',
            'walk', 'steps_of', 'chosen', 'Table', 'Frame', 'texts_of', 'frame_size', 'draw_table', 'draw_frame',
-           'head_size', 'draw_head', 'product_size', 'draw_product', 'storyboard', 'broken', 'place_text', 'so_far',
-           'mask', 'laid', 'sliding', 'some_names', 'settings', 'spoken', 'count_text', 'shrinking', 'turning',
-           'unrolling']
+           'head_size', 'draw_head', 'product_size', 'draw_product', 'name_part', 'storyboard', 'broken', 'place_text',
+           'so_far', 'mask', 'laid', 'sliding', 'some_names', 'settings', 'spoken', 'count_text', 'shrinking',
+           'turning', 'unrolling']
 
 # %% ../book/steps.md #imports
 from dataclasses import dataclass, field
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -423,6 +424,13 @@ def draw_product(axes, tables, title, left, top, cell) -> None:
     draw_table(axes, row, left + SIDE, below, cell)
     draw_table(axes, outputs, right, below, cell)
 
+# %% ../book/steps.md #name_part
+def name_part(axes, left: float, top: float, size: tuple[float, float]) -> None:
+    """Name a rectangle of a drawing: ``part-1``, ``part-2`` and so on."""
+    number = 1 + sum("part-" in str(patch.get_gid()) for patch in axes.patches)
+    shape: dict[str, Any] = {"fill": False, "lw": 0, "gid": f"part-{number}"}
+    axes.add_patch(Rectangle((left - 0.1, top), size[0] + 0.2, size[1] + 0.1, **shape))
+
 # %% ../book/steps.md #WIDEST
 WIDEST = 12.5
 
@@ -469,12 +477,15 @@ def storyboard(frames, told: str, head=None, tail=None):
     axes.axis("off")
     if head is not None:
         draw_head(axes, head, cell)
+        name_part(axes, 0, 0, head_size(head))
     for row, high in zip(rows, tall, strict=True):
         for k, frame in enumerate(row):
             draw_frame(axes, frame, k * (wide + space), top, cell)
+            name_part(axes, k * (wide + space), top, (wide, high))
         top += high + 0.6
     if tail is not None:
         draw_product(axes, tail[1], tail[0], 0, top, cell)
+        name_part(axes, 0, top, product_size(tail[1]))
     figure.alt = told  # type: ignore[attr-defined]
     return figure
 

@@ -24,7 +24,7 @@ SECTIONS = ".slides > section"
 # another part of it.
 STICKS_OUT = """() => {
     const slide = Reveal.getCurrentSlide(), found = [];
-    const skip = "aside.notes, aside.notes *, mjx-container *";
+    const skip = "aside.notes, aside.notes *, mjx-container *, .part img";
     const rects = (e) => e.getBoundingClientRect();
     const look = (e, name, text, r) => {
         if (e.matches(skip) || !r.width || !r.height) return;
@@ -133,6 +133,12 @@ def test_deck_is_quiet_typeset_and_fits(browser, name):
             ".map(s => s.id)",
         )
         assert small == [], f"{name}: these slides hold too much: {small}"
+        faint = page.eval_on_selector_all(
+            f"{SECTIONS}:has(img)",
+            f"all => all.filter(s => !(s.dataset.seen >= {SMALLEST}))"
+            ".map(s => s.id + ' ' + s.dataset.seen)",
+        )
+        assert faint == [], f"{name}: the letters of these figures are too small"
         out = []
         for place in range(page.evaluate("Reveal.getTotalSlides()")):
             page.evaluate(f"Reveal.slide({place}, 0, 99)")

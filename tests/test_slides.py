@@ -437,3 +437,33 @@ def test_mark_lines_are_found_in_order():
 def test_slides_code_is_loaded_by_decks_only():
     text = (ROOT / "_config.yml").read_text(encoding="utf-8")
     assert "slides.css" not in text and "slides.js" not in text
+
+
+DRAWING = """<svg width="30pt" viewBox="0 0 30 9">
+<g id="part-1"><path d="M 0 0 L 12 0 L 12 9 L 0 9 z" style="fill: none"/></g>
+<g id="part-2"><path d="M 27.5 0.5 L 15 0.5 L 15 9 z"/></g>
+<g id="patch-3"><path d="M 1 1 L 2 2"/></g></svg>"""
+
+
+def test_parts_are_the_named_rectangles():
+    assert slides.parts_of(DRAWING) == [(0, 0, 12, 9), (15, 0.5, 12.5, 8.5)]
+    assert slides.parts_of("<svg/>") == []
+
+
+def test_a_drawing_in_parts_shows_each_and_says_it_once():
+    image = '<p><img class="x" alt="one &quot;two&quot;" src="../_images/a.svg"/></p>'
+    shown = BeautifulSoup(slides.in_parts(image, {"a.svg": DRAWING}), "html.parser")
+    assert [i["src"] for i in shown.select(".part > img")] == ["../_images/a.svg"] * 2
+    assert [i["alt"] for i in shown.select("img")] == ["", ""]
+    assert shown.select_one("p > .parts[role=img]")["aria-label"] == 'one "two"'
+    style = "--left:20.0;--top:0.7;--width:16.7;--height:11.3;--full:40.0"
+    assert shown.select(".part")[1]["style"] == style
+
+
+@pytest.mark.parametrize(
+    "drawing", ["", "<svg/>", DRAWING.replace("part-2", "p"), DRAWING.replace("pt", "")]
+)
+def test_a_drawing_without_parts_stays(drawing):
+    image = '<img alt="a" src="_images/a.svg"/><img src="b.png"/>'
+    assert slides.in_parts(image, {"a.svg": drawing}) == image
+    assert slides.in_parts(image, {}) == image

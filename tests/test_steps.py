@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
 from cnnbook import plots, steps
 
 IMAGE = np.array([[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]])
@@ -234,6 +236,27 @@ def test_nothing_of_a_frame_lies_outside():
         for text in axes.texts:
             x, y = text.get_position()
             assert low <= x <= high and top <= y <= bottom, (name, text)
+
+
+def test_every_letter_lies_in_one_part():
+    """A slide shows the parts apart: nothing may be cut off, or shown twice."""
+    for name, draw in FIGURES.items():
+        figure = draw()
+        (axes,) = figure.axes
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        named = [p for p in axes.patches if "part-" in str(p.get_gid())]
+        assert [p.get_gid() for p in named] == [
+            f"part-{k + 1}" for k in range(len(named))
+        ]
+        assert len(named) >= 2, name
+        boxes = [p.get_window_extent(renderer) for p in named]
+        for text in axes.texts:
+            box = text.get_window_extent(renderer)
+            inside = [
+                b.x0 <= box.x0 and box.x1 <= b.x1 and b.y0 <= box.y0 and box.y1 <= b.y1
+                for b in boxes
+            ]
+            assert sum(inside) == 1, (name, text)
 
 
 @pytest.mark.parametrize(

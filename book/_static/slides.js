@@ -89,15 +89,16 @@
       section.classList.toggle("long", heading.offsetHeight > 100);
     }
     const [width, height] = [body.clientWidth, body.clientHeight];
-    const pictures = [...box.querySelectorAll("img")];
-    const natural = pictures.map((picture) => picture.naturalWidth);
+    const pictures = [...box.querySelectorAll("img:not(.part img), .parts")];
+    const natural = pictures.map((picture) => picture.naturalWidth); // none of one in parts
 
     function attempt(layout, scale, zoom) {
       box.classList.remove("beside", "halves", "legend");
       box.classList.add(...layout);
       box.style.width = width / scale + "px";
       pictures.forEach((picture, k) => {
-        picture.style.width = natural[k] * zoom + "px";
+        if (natural[k]) picture.style.width = natural[k] * zoom + "px";
+        else picture.style.setProperty("--zoom", zoom);
       });
       const high = box.scrollHeight * scale <= height + 0.5;
       return high && box.scrollWidth <= Math.ceil(width / scale) + 1;
@@ -105,7 +106,9 @@
 
     /* A picture may be cut short by its column: what counts is what is seen. */
     function shownZoom() {
-      return Math.min(...pictures.map((picture, k) => picture.clientWidth / natural[k]));
+      const seen = (picture, k) =>
+        natural[k] ? picture.clientWidth / natural[k] : picture.style.getPropertyValue("--zoom");
+      return Math.min(...pictures.map(seen));
     }
 
     const parts = box.children.length === 1 && box.firstElementChild.matches(".cell")
