@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from pybtex.database import parse_string
-from tiny_book import build
+from tiny_book import HEADER, build
 
 from cnnbook.colophon import (
     Edition,
@@ -123,18 +123,7 @@ def test_machine_and_versions_in_words():
     assert versions().startswith("Python 3.")
 
 
-PAGE = """\
----
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+PAGE = HEADER + """\
 # Page
 
 ```{code-cell}

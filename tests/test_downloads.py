@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from tiny_book import build
+from tiny_book import HEADER, build
 
 from cnnbook.downloads import (
     FIGURE,
@@ -179,18 +179,7 @@ def test_script_runs():
     assert scope["f"]() == 1
 
 
-PAGE = """\
----
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+PAGE = HEADER + """\
 # Page
 
 ```{chapter}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny_book import build
+from tiny_book import HEADER, build
 
 from cnnbook.pages import (
     cards,
@@ -197,9 +197,7 @@ def test_reported_number_carries_its_source(tmp_path):
 
 def test_alternative_text_is_filled_in(tmp_path):
     cell = (
-        "---\njupytext:\n  text_representation:\n    extension: .md\n"
-        "    format_name: myst\nkernelspec:\n  display_name: Python 3\n"
-        "  language: python\n  name: python3\n---\n\n# Page\n\n"
+        HEADER + "# Page\n\n"
         "```{code-cell}\n---\nmystnb:\n  image:\n    alt: "
         "It ends at {{end:.1f}}.\n---\n"
         "from IPython.display import SVG\nfrom myst_nb import glue\n\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from tiny_book import HEADER
 
 from cnnbook import slides
 
@@ -34,20 +35,6 @@ parts:
   - caption: Tools
     chapters:
       - file: tool
-"""
-
-HEADER = """\
----
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
 """
 
 LINES = """\

@@ -9,23 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tiny_book import HEADER
 
 from cnnbook import weave
 
 ROOT = Path(__file__).resolve().parent.parent
 
-HEADER = """\
----
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
+START = """\
 # {title}
 
 > {title}: a chapter.
@@ -67,7 +57,7 @@ print("slowly")"""
 
 
 def chapter(title, *cells):
-    return HEADER.format(title=title) + "".join(
+    return HEADER + START.format(title=title) + "".join(
         f"\n```{{code-cell}}\n{cell}\n```\n" for cell in cells
     )
 

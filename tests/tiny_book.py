@@ -7,6 +7,20 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+"""
+
 
 def build(folder, pages, extensions, settings=None):
     """Build pages (name to MyST text) as HTML; return their soups and the warnings.
