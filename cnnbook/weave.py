@@ -574,6 +574,13 @@ PAPER = {
         "papersize": "a4paper",
         "pointsize": "10pt",
         "extraclassoptions": "openany,oneside",
+        "figure_align": "H",  # where the text speaks of it, in a solution, too
+        "extrapackages": r"\usepackage{float, newunicodechar}",
+        # A frame can't be longer than a page, as solutions are: they get a title only.
+        "preamble": r"""
+\newunicodechar{✗}{\texttimes}
+\renewenvironment{sphinxnote}[1]{\par\medskip\noindent\textbf{#1}\par\nobreak}{\par\medskip}
+""",
     },
     "nb_mime_priority_overrides": [["latex", "image/svg+xml", 5]],
 }
@@ -613,12 +620,12 @@ def pdf(root=".") -> int:
     folder.mkdir(parents=True)
     settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     settings["execute"]["cache"] = str(root / "_build" / ".jupyter_cache")
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    # The opening page is for a screen: on paper its table of contents is enough.
+    names = ["index", "cnnbook.tex", citation["title"], settings["author"]]
     settings["sphinx"]["config"] |= PAPER
-    settings["latex"] = {
-        "latex_engine": "xelatex",
-        "use_jupyterbook_latex": False,
-        "latex_documents": {"targetname": "cnnbook.tex"},
-    }
+    settings["sphinx"]["config"]["latex_documents"] = [[*names, "manual", True]]
+    settings["latex"] = {"latex_engine": "xelatex", "use_jupyterbook_latex": False}
     (folder / "_config.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(root / "book")]

@@ -123,13 +123,16 @@ def test_machine_and_versions_in_words():
     assert versions().startswith("Python 3.")
 
 
-PAGE = HEADER + """\
+PAGE = (
+    HEADER
+    + """\
 # Page
 
 ```{code-cell}
 1 + 1
 ```
 """
+)
 INDEX = "# Start\n\n```{status}\n```\n\n```{toctree}\npage\n```\n"
 
 

@@ -179,7 +179,9 @@ def test_script_runs():
     assert scope["f"]() == 1
 
 
-PAGE = HEADER + """\
+PAGE = (
+    HEADER
+    + """\
 # Page
 
 ```{chapter}
@@ -212,6 +214,7 @@ SVG(
 )
 ```
 """
+)
 
 
 def test_files_of_a_small_book(tmp_path):

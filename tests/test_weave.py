@@ -57,8 +57,10 @@ print("slowly")"""
 
 
 def chapter(title, *cells):
-    return HEADER + START.format(title=title) + "".join(
-        f"\n```{{code-cell}}\n{cell}\n```\n" for cell in cells
+    return (
+        HEADER
+        + START.format(title=title)
+        + "".join(f"\n```{{code-cell}}\n{cell}\n```\n" for cell in cells)
     )
 
 
