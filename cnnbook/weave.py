@@ -570,6 +570,7 @@ The HTML pages print well, too: open one and choose Print."""
 PAPER = {
     "latex_engine": "xelatex",
     "latex_show_urls": "footnote",
+    "latex_use_xindy": False,
     "latex_elements": {
         "papersize": "a4paper",
         "pointsize": "10pt",
@@ -578,6 +579,7 @@ PAPER = {
         "extrapackages": r"\usepackage{float, newunicodechar}",
         # A frame can't be longer than a page, as solutions are: they get a title only.
         "preamble": r"""
+\addto\captionsenglish{\renewcommand{\contentsname}{Contents}}
 \newunicodechar{✗}{\texttimes}
 \renewenvironment{sphinxnote}[1]{\par\medskip\noindent\textbf{#1}\par\nobreak}{\par\medskip}
 """,
@@ -622,7 +624,8 @@ def pdf(root=".") -> int:
     settings["execute"]["cache"] = str(root / "_build" / ".jupyter_cache")
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     # The opening page is for a screen: on paper its table of contents is enough.
-    names = ["index", "cnnbook.tex", citation["title"], settings["author"]]
+    settings["title"] = citation["title"]
+    names = ["index", "cnnbook.tex", settings["title"], settings["author"]]
     settings["sphinx"]["config"] |= PAPER
     settings["sphinx"]["config"]["latex_documents"] = [[*names, "manual", True]]
     settings["latex"] = {"latex_engine": "xelatex", "use_jupyterbook_latex": False}
