@@ -46,8 +46,9 @@ class Card:
 
 # %% ../book/pages.md #CARD
 CARD = re.compile(
-    r"^```\{chapter\}[ \t]*\n(?P<options>(?::\w+:[^\n]*\n)*)(?P<goal>.*?)\n```[ \t]*$",
-    re.MULTILINE | re.DOTALL,
+    r"^```\{chapter\}[ \t]*\n(?P<options>(?::\w+:[^\n]*\n)*)"
+    r"(?P<goal>(?:(?!```)[^\n]*\n)*)```[ \t]*$",
+    re.MULTILINE,
 )
 
 # %% ../book/pages.md #read_card
@@ -171,7 +172,7 @@ class CardTable(SphinxDirective):
 
 # %% ../book/pages.md #levels
 def levels(needs: dict[str, tuple]) -> dict[str, int]:
-    """Return how many chapters stand above each: one more than above its needs.
+    """Return each chapter's line, counted from 0: one below the lowest of its needs.
 
     Parameters
     ----------
@@ -212,7 +213,14 @@ def chapter_map(needs: dict[str, tuple], groups: dict[str, list[str]]):
         What each chapter needs, in reading order.
     groups : dict of str to list of str
         The chapters of each part; a part has a color and a kind of frame of its own.
+
+    Raises
+    ------
+    ValueError
+        If there are more parts than kinds of frames, five.
     """
+    if len(groups) > len(LINES):
+        raise ValueError(f"groups: {len(LINES)} parts can be told apart at most")
     level, direct = levels(needs), direct_needs(needs)
     rows: dict[int, list[str]] = {}
     for name in needs:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PAGE_MARK', 'LEFT_BEHIND', 'PART', 'IMAGE', 'REVEAL', 'read_mark', 'is_meant_as_mark', 'SlideMark', 'mark_line',
            'hides_a_cell', 'keep_marks', 'visit_mark', 'skip_mark', 'has_class', 'unfold', 'shorten_docstrings',
-           'moved', 'clean', 'Slide', 'slide_name', 'title_html', 'section_title', 'block_after', 'notes_behind',
-           'cut_slides', 'add_block', 'question_slide', 'opening', 'part_of', 'citation', 'parts_of', 'in_parts',
-           'remember_deck', 'write_decks', 'copy_reveal', 'setup']
+           'moved', 'clean', 'Slide', 'slide_name', 'title_html', 'section_title', 'block_after', 'as_note',
+           'notes_before', 'notes_behind', 'cut_slides', 'add_block', 'question_slide', 'opening', 'part_of',
+           'citation', 'parts_of', 'in_parts', 'remember_deck', 'write_decks', 'copy_reveal', 'setup']
 
 # %% ../book/slides.md #imports
 import copy
@@ -249,6 +249,29 @@ def block_after(mark) -> Tag | None:
                 return other
     return None
 
+# %% ../book/slides.md #as_note
+def as_note(tag: Tag) -> list[str]:
+    """Return a paragraph, list or formula as a note, and nothing for other blocks."""
+    if tag.name not in ("p", "ul", "ol") and not has_class(tag, "math"):
+        return []
+    words = " ".join(clean(tag, "").get_text().split())
+    return [f"<p>{escape(words, quote=False)}</p>"] if words else []
+
+# %% ../book/slides.md #notes_before
+def notes_before(mark) -> list[str]:
+    """Return the notes between a section's heading and its first mark."""
+    notes: list[str] = []
+    for other in mark.previous_siblings:
+        if isinstance(other, Comment) and PAGE_MARK.match(f"<!--{other}-->"):
+            return []
+        if isinstance(other, Tag):
+            if other.name == "section" or has_class(other, "ask"):
+                return []
+            if re.fullmatch("h[1-6]", other.name):
+                break
+            notes = as_note(other) + notes
+    return notes
+
 # %% ../book/slides.md #notes_behind
 def notes_behind(block: Tag) -> list[str]:
     """Return the paragraphs, lists and formulas between a block and the next mark."""
@@ -259,9 +282,7 @@ def notes_behind(block: Tag) -> list[str]:
         if isinstance(other, Tag):
             if other.name == "section" or has_class(other, "ask"):
                 break
-            if other.name in ("p", "ul", "ol") or has_class(other, "math"):
-                words = " ".join(clean(other, "").get_text().split())
-                notes.append(f"<p>{escape(words, quote=False)}</p>")
+            notes += as_note(other)
     return notes
 
 # %% ../book/slides.md #cut_slides
@@ -321,7 +342,7 @@ def add_block(kind, title, mark, block, page, current, taken) -> Slide | None:
         raise ValueError(f"the block behind '% {kind}' shows nothing")
     if kind == "slide":
         title = title_html(title) if title else section_title(mark)
-        current = Slide(title, slide_name(title, taken))
+        current = Slide(title, slide_name(title, taken), notes=notes_before(mark))
     elif current is None:
         raise ValueError("'% also' needs a slide before it, which isn't a question")
     current.blocks.append(str(shown))

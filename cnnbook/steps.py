@@ -212,7 +212,7 @@ def chosen(steps: list, show) -> list:
             raise TypeError
         numbers = [index(number) for number in given]
     except TypeError:
-        raise TypeError(f"show: needs whole numbers, got {show!r}") from None
+        raise TypeError(f"show: needs a list of whole numbers, got {show!r}") from None
     if not 0 < len(numbers) <= 9:
         raise ValueError(f"show: needs one to nine steps, got {len(numbers)}")
     if any(not -len(steps) <= number < len(steps) for number in numbers):
@@ -758,8 +758,8 @@ def turning(kernel, name="K"):
 def unrolling(x, kernel, stride=1, padding=0, dilation=1, show=None, names="XKY"):
     """Draw the windows of an image becoming columns, and the product with a kernel.
 
-    Parameters, result and errors are those of :py:func:`sliding`, for an image whose
-    outputs are nine at most.
+    Parameters, result and errors are those of :py:func:`sliding`, for an image; the
+    kernel has nine weights at most, and the outputs are nine at most.
     """
     source, middle, target = some_names(names, 3)
     image = sheet(x, "x")

@@ -16,6 +16,7 @@ import configparser
 import functools
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -599,9 +600,12 @@ def add_painter(app) -> None:
             return True
 
         def convert(self, source, target) -> bool:
+            from PIL import Image
+
             from cnnbook.downloads import painted
 
-            Path(target).write_bytes(painted(source, zoom=3.0))
+            picture = Image.open(io.BytesIO(painted(source, zoom=3.0)))
+            picture.save(target, dpi=(288, 288))  # SVG's own pixels are 1/96 of an inch
             return True
 
     app.add_post_transform(Painter)

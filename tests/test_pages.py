@@ -98,6 +98,12 @@ def test_direct_needs():
     assert direct_needs(needs) == {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}
 
 
+def test_more_parts_than_kinds_of_frames_are_refused():
+    groups = {f"part {k}": [f"c{k}"] for k in range(6)}
+    with pytest.raises(ValueError, match="^groups: 5 parts"):
+        chapter_map({f"c{k}": () for k in range(6)}, groups)
+
+
 def test_map_has_every_chapter_and_arrow():
     figure = chapter_map(
         {"a": (), "b": ("a",), "c": ("a", "b")}, {"One": ["a", "b"], "Two": ["c"]}
@@ -161,6 +167,10 @@ def test_boxes_on_a_page(tmp_path):
     [
         ("```{chapter}\n:needs: other\n\ngoal.\n```", "needs :minutes: and a goal"),
         ("```{chapter}\n:minutes: 5\n```", "needs :minutes: and a goal"),
+        (
+            "```{chapter}\n:minutes: 5\n```\n\nText.\n\n```{code-cell}\nx\n```\n",
+            "a goal",
+        ),
         ("```{chapter}\n:needs: gone\n:minutes: 5\n\ngoal.\n```", "gone"),
         ("```{ask} Why?\n```", "a question needs an answer"),
         ("```{cards} No such part\n```", "no part is called 'No such part'"),

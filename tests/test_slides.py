@@ -454,3 +454,23 @@ def test_a_drawing_without_parts_stays(drawing):
     image = '<img alt="a" src="_images/a.svg"/><img src="b.png"/>'
     assert slides.in_parts(image, {"a.svg": drawing}) == image
     assert slides.in_parts(image, {}) == image
+
+
+def test_text_before_the_first_slide_of_a_section_is_a_note():
+    body = (
+        "<p>Zero.</p><p>One.</p><table></table><!-- mark 1 slide --><p>Two.</p>"
+        "<p>Three.</p><!-- mark 2 slide --><p>Four.</p>"
+    )
+    first, second = cut(body)[0]
+    assert first.notes == ["<p>Zero.</p>", "<p>One.</p>", "<p>Three.</p>"]
+    assert second.notes == []
+
+
+def test_text_behind_a_question_stays_with_the_question():
+    question = (
+        '<div class="ask docutils"><p class="ask-question">Why?</p>'
+        '<details><summary>Answer</summary><div class="ask-answer">So.</div></details>'
+        "</div>"
+    )
+    asked, then = cut(f"{question}<p>Behind.</p><!-- mark 1 slide --><p>Two.</p>")[0]
+    assert asked.notes == ["<p>Behind.</p>"] and then.notes == []

@@ -322,7 +322,7 @@ def test_wrong_names_are_refused_by_name(names):
 
 def test_truth_values_are_no_steps():
     for show in ([True], [np.True_], np.array([True, False])):
-        with pytest.raises(TypeError, match="show: needs whole numbers"):
+        with pytest.raises(TypeError, match="show: needs a list of whole numbers"):
             steps.sliding(IMAGE, SMALL, show=show)
 
 

@@ -190,7 +190,7 @@
     );
     const id = `explorer-${(boxes += 1)}`;
     const texts = (numbers) => numbers.map((row) => row.map(asTyped));
-    const asTyped = (value) => (typeof value === "string" ? value : formatNumber(value));
+    const asTyped = (value) => String(value).replace("-", "−");
 
     /* What the reader typed is kept as text, also where it is not a number. */
     const state = {
