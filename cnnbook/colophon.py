@@ -148,7 +148,10 @@ def cite_box(name: str, entry: str, made: Edition, url: str, permanent: str) -> 
 
     lines = [f"<p>The page: {link(url)}</p>"]
     if permanent:
-        lines.append(f"<p>This very text, for good: {link(permanent)}</p>")
+        label = "This very text, for good"
+        if made.changed:
+            label = "This text without its changes"
+        lines.append(f"<p>{label}: {link(permanent)}</p>")
     lines.append(
         f"<p>{html.escape(str(made)[0].upper() + str(made)[1:])}, "
         f"with {html.escape(made.data)}. "
@@ -240,8 +243,8 @@ def record_runs(app, env) -> list:
         if not data or not notebook.exists():
             continue
         key = run_key(json.loads(notebook.read_text(encoding="utf-8")))
-        if key not in kept:
-            fresh = env.cnnbook_began <= data["mtime"] <= time.time()
+        fresh = env.cnnbook_began <= data["mtime"] <= time.time()
+        if fresh or key not in kept:
             run = Run(
                 at=data["mtime"],
                 seconds=data["runtime"] or 0.0,

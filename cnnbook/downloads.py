@@ -169,9 +169,12 @@ def numbered_links(app) -> dict[str, str]:
 
 # %% ../book/downloads.md #outside_code
 def outside_code(text: str, change: Callable) -> str:
-    """Return `text` with everything changed but code in double backticks."""
-    pieces = re.split(r"(``.+?``)", text, flags=re.DOTALL)
-    return "".join(p if p.startswith("``") else change(p) for p in pieces)
+    """Return `text` with everything changed but code between backticks."""
+    pieces = re.split(
+        r"((?:\{[\w:]+\})?(?<!`)(`+)(?!`).+?(?<!`)\2(?!`))", text, flags=re.DOTALL
+    )
+    kept = (piece for k, piece in enumerate(pieces) if k % 3 != 2)  # 2: the ticks
+    return "".join(p if p.startswith("`") else change(p) for p in kept)
 
 # %% ../book/downloads.md #take_away
 def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable):
@@ -194,10 +197,13 @@ def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable
 
     new = nbformat.v4
     page = f"[{title_of(texts[chapter]) or chapter}]({address}{chapter}.html)"
-    opening = f"*From the book* cnnbook: {page}. *It needs the package* `cnnbook`."
+    opening = (
+        f"*From the book* cnnbook: {page}. *It needs the package* `cnnbook`*; cells "
+        "that read the book's own files run in the folder* `book` *of its source.*"
+    )
     cells = [new.new_markdown_cell(opening)]
     for cell in notebook.cells:
-        if "remove-cell" in cell.metadata.get("tags", []):
+        if {"remove-cell", "skip-execution"} & {*cell.metadata.get("tags", [])}:
             continue
         if cell.cell_type == "markdown":
             if text := outside_code(plain_blocks(cell.source), words):

@@ -659,7 +659,7 @@ def wrong_citations(texts: dict[str, str]) -> list[Finding]:
             for key in re.split(r"\s*,\s*", target_of(content)):
                 used.add(key)
                 if key not in entries:
-                    message = f"{{{role}}} names {key!r}, which {works} has not"
+                    message = f"{{{role}}} names {key!r}, which isn't in {works}"
                     found.append(Finding(file, line, message))
     return found + [
         Finding(works, line, f"{key!r} is cited nowhere: cite it or remove it")
@@ -964,7 +964,8 @@ SLIPS = {
     "a space before": r"(?<=\w) (?:,|[;:!?.](?=\s|$))",
     "no space after": r"\b[A-Za-z]{2,}[,;:!?][A-Za-z]|\b[a-z]{2,}\.[A-Z][a-z]",
     "a or an": (
-        r"\ba (?!one\b|once\b|one-|eu)[aeio][a-z]+|\b[Aa]n [bcdfgjklmnpqrstvwyz][a-z]+"
+        r"\b[Aa] (?!one\b|once\b|one-|eu|is\b|and\b|or\b|in\b)[aeio][a-z]+"
+        r"|\b[Aa]n [bcdfgjklmnpqrstvwyz][a-z]+"
     ),
     "markup left open": r"`|(?<!\\)\$|\{[\w:-]+\}(?=\s)",
     "an invisible character": "[\u00a0\u200b\u00ad\t]",
@@ -1034,6 +1035,9 @@ def main(arguments: list[str] | None = None, root=".") -> int:
     """Run ``python -m cnnbook.proofreading [NAME...]``; return 0 if all is well."""
     arguments = sys.argv[1:] if arguments is None else arguments
     texts = read_book(root)
+    if not any(name.startswith("book/") for name in texts):
+        print("there is no book here: run it in the book's folder", file=sys.stderr)
+        return 2
     wanted = {Path(name).stem for name in arguments}
     unknown = wanted - {Path(file).stem for file in texts}
     if unknown:

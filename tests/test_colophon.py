@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from pybtex.database import parse_string
@@ -102,6 +103,11 @@ def test_cite_box_escapes():
     assert "a &lt; b" in box and "a=1&amp;b=2" in box
     assert "for good" not in box
     assert "for good" in cite_box("a", "", MADE, "u", "https://e.org/blob")
+
+
+def test_a_link_from_a_build_with_changes_does_not_claim_to_be_this_text():
+    box = cite_box("a", "", replace(MADE, changed=True), "u", "https://e.org/blob")
+    assert "without its changes" in box and "for good" not in box
 
 
 def test_run_key():

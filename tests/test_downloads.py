@@ -307,3 +307,21 @@ def test_works_without_names_and_with_accents(tmp_path):
 def test_a_chapter_without_a_title_is_called_by_its_name():
     made = take_away(nbformat.v4.new_notebook(), "page", {"page": ""}, "u/", str)
     assert "[page](u/page.html)" in made.cells[0].source
+
+
+def test_code_between_backticks_stays_and_roles_are_changed():
+    def loud(text):
+        return text.upper()
+
+    said = "one `{ask}` two ``a ` b`` three {glue:text}`n:.1f` four"
+    assert outside_code(said, loud) == (
+        "ONE `{ask}` TWO ``a ` b`` THREE {GLUE:TEXT}`N:.1F` FOUR"
+    )
+    said = "case: `{glue:text}` shows, `{reported}` gives, `{chosen}` says"
+    assert outside_code(said, loud) == (
+        "CASE: `{glue:text}` SHOWS, `{reported}` GIVES, `{chosen}` SAYS"
+    )
+    assert outside_code("(`{ask}`, {doc}`pages`) is", loud) == (
+        "(`{ask}`, {DOC}`PAGES`) IS"
+    )
+    assert outside_code("an `open one", loud) == "AN `OPEN ONE"

@@ -222,6 +222,7 @@ WRONG = {
         ("First,then.\n", 1, "no space after"),
         ("It is a image.\n", 1, "a or an"),
         ("It is an kernel.\n", 1, "a or an"),
+        ("A image is here.\n", 1, "a or an"),
         ("The `code.\n\nA `word`.\n", 1, "markup left open"),
         ("It costs $a more.\n", 1, "markup left open"),
         ("See {doc} here.\n", 1, "markup left open"),
@@ -432,3 +433,8 @@ def test_options_that_are_no_options_are_ignored(options):
     page = take_apart(f"```{{code-cell}}\n---\n{options}\n---\nx = 1\n```\n")
     assert page.blocks[0].options == {}
     assert page.blocks[0].body == ["x = 1"]
+
+
+def test_a_folder_without_a_book_is_said_to_be_one(tmp_path, capsys):
+    assert proofreading.main([], tmp_path) == 2
+    assert "there is no book here" in capsys.readouterr().err
