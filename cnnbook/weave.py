@@ -582,7 +582,8 @@ PAPER = {
         "preamble": r"""
 \addto\captionsenglish{\renewcommand{\contentsname}{Contents}}
 \newunicodechar{✗}{\texttimes}
-\renewenvironment{sphinxnote}[1]{\par\medskip\noindent\textbf{#1}\par\nobreak}{\par\medskip}
+\renewenvironment{sphinxnote}[1]
+{\par\medskip\noindent\textbf{#1}\par\nobreak}{\par\medskip}
 """,
     },
     "nb_mime_priority_overrides": [["latex", "image/svg+xml", 5]],
