@@ -606,7 +606,9 @@ def add_painter(app) -> None:
             from cnnbook.downloads import painted
 
             picture = Image.open(io.BytesIO(painted(source, zoom=3.0)))
-            picture.save(target, dpi=(288, 288))  # SVG's own pixels are 1/96 of an inch
+            # SVG's own pixels are 1/96 of an inch; a page has room for 6.6 inches.
+            dpi = max(288, picture.height / 6.6)
+            picture.save(target, dpi=(dpi, dpi))
             return True
 
     app.add_post_transform(Painter)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 from tiny_book import HEADER
 
 from cnnbook import weave
@@ -442,6 +443,11 @@ def test_svg_is_painted_for_formats_that_cannot_show_it(tmp_path):
     picture = target.read_bytes()
     width, height = (int.from_bytes(picture[k : k + 4]) for k in (16, 20))
     assert (width, height) == (12, 15)
+    drawing.write_text(drawing.read_text().replace('height="5"', 'height="3000"'))
+    assert painter.convert(None, str(drawing), str(target))
+    with Image.open(target) as tall:
+        inches = tall.height / tall.info["dpi"][1]
+    assert inches == pytest.approx(6.6, rel=0.01)  # a page has room for it
 
 
 def test_page_is_tidied():
