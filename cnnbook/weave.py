@@ -406,10 +406,9 @@ def tidy_page(app, pagename, templatename, context, doctree) -> None:
         body = re.sub(repeated, "", context.get("body", ""))
         empty = r'<th class="head[^"]*">\s*(?:<p>\s*</p>)?\s*</th>'
         body = re.sub(empty, "<td></td>", body)
-        outdated = r'(<div[^>]* class="citation(?:-list)?"[^>]*?) role="[\w-]+"'
-        unlisted = r'<div role="list" class="citation-list">'
-        body = re.sub(unlisted, '<div class="citation-list">', body)
-        context["body"] = re.sub(outdated, r"\1", body)
+        outdated = re.compile(r' role="[\w-]+"')
+        citation = r'<div [^>]*class="citation[^>]*>'
+        context["body"] = re.sub(citation, lambda m: outdated.sub("", m[0]), body)
     for kind in ("script_files", "css_files"):
         context[kind] = [f for f in context.get(kind, []) if not unused(f)]
 

@@ -474,6 +474,19 @@ def test_page_is_tidied():
     assert [style.filename for style in context["css_files"]] == ["_static/book.css"]
 
 
+def test_citations_lose_roles_that_are_out_of_date():
+    body = (
+        '<div role="list" class="citation-list"><div class="citation" id="a" '
+        'role="doc-biblioentry"><p role="note">A</p></div></div>'
+    )
+    context = {"body": body}
+    weave.tidy_page(None, "references", "page.html", context, None)
+    assert context["body"] == (
+        '<div class="citation-list"><div class="citation" id="a">'
+        '<p role="note">A</p></div></div>'
+    )
+
+
 def test_a_picture_that_is_no_drawing_is_named(tmp_path):
     painters = []
     weave.add_painter(SimpleNamespace(add_post_transform=painters.append))
