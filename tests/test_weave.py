@@ -493,3 +493,44 @@ def test_a_picture_that_is_no_drawing_is_named(tmp_path):
     (tmp_path / "a.svg").write_text("no drawing")
     with pytest.raises(ValueError, match="a.svg is no SVG"):
         painters[0].convert(None, tmp_path / "a.svg", tmp_path / "a.png")
+
+
+def test_pages_outside_of_the_contents_share_one_per_folder():
+    made = []
+
+    def resolve(**options):
+        made.append(options)
+        return f"<ul>{len(made)}</ul>"
+
+    app = SimpleNamespace(
+        env=SimpleNamespace(found_docs={"pooling"}), builder=SimpleNamespace()
+    )
+
+    def contents(page, **options):
+        context = {"toctree": resolve}
+        weave.share_contents(app, page, "page.html", context, None)
+        return context["toctree"](**options)
+
+    first = contents("_tests/test_a", maxdepth=1)
+    assert contents("_tests/test_b", maxdepth=1) == first and len(made) == 1
+    others = {
+        contents("_tests/test_b", maxdepth=2),
+        contents("_modules/cnnbook/a", maxdepth=1),
+        contents("pooling", maxdepth=1),
+        contents("pooling", maxdepth=1),
+    }
+    assert first not in others and len(others) == 4 and len(made) == 5
+
+
+@pytest.mark.parametrize(
+    "sheet", sorted((ROOT / "book" / "_static").glob("*.css")), ids=lambda p: p.stem
+)
+def test_every_brace_of_a_style_sheet_is_closed(sheet):
+    """One that is open makes all that follows part of its rule, and nobody says so."""
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+    depth = 0
+    for found in re.finditer(r"[{}]|@media|^[a-z.:].*\{", text, re.MULTILINE):
+        if found[0].startswith("@") or len(found[0]) > 1:
+            assert depth == 0, found[0]  # what begins a line stands in no other rule
+        depth += found[0].count("{") - found[0].count("}")
+    assert depth == 0
