@@ -22,7 +22,7 @@ from .backprop import check_upstream
 from .convolution import conv_geometry
 from .data import float_arrays
 from .pooling import pool_geometry, window_counts
-from .threads import blocks, empty, in_parallel, pieces
+from .threads import blocks, empty, in_parallel, pieces, write_product
 
 # %% ../book/fast.md #planes
 def planes(x) -> np.ndarray:
@@ -178,7 +178,7 @@ def multiply(matrix, stack, out) -> None:
     count = blocks(stack.shape[-1], math.prod(matrix.shape[-2:]), 64)
     if count > 1:
         matrix, stack, out = matrix[..., None, :, :], cut(stack, count), cut(out, count)
-    np.matmul(matrix, stack, out=out)
+    write_product(matrix, stack, out)
 
 # %% ../book/fast.md #gather
 def gather(images, weight, bias, g, y) -> None:
@@ -302,7 +302,7 @@ def weight_gradients(images, weight, g, upstream):
                 shape = g.groups, rows, count
                 products = empty((*shape, taps, f), images.dtype)
                 by_block = part[:, o].reshape(*shape, n // count, f)
-                np.matmul(cut(stack, count), by_block, out=products)
+                write_product(cut(stack, count), by_block, products)
                 taken = slice(used.start * depth, used.stop * depth)
                 sums[k, :, taken] += products.sum(axis=(1, 2))
 

@@ -1,0 +1,102 @@
+/* Python in a worker. It gets {kind: "start", ...} once, then {kind: "run", id, source},
+   and posts what happens: "progress", "ready", "failed", "output", "done". */
+"use strict";
+
+const CDN = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/";
+/* What is loaded from there must have these digests; the wheels' stand in the lock file. */
+const DIGESTS = {
+  "pyodide.js": "sha256-tMsjpTq6GcIhZZuftAovGCgdaFaR3AZkf7Cv0Ggbr5g=",
+  "pyodide.asm.js": "sha256-a0yQ3ltxcoc/BPIYhNDp0idOMF/jIRZVj+Pk++NhjVE=",
+  "pyodide.asm.wasm": "sha256-pQ3RhD+AWgt8RbYQN+4Neybf6F7+DhjvlaNK0k5AH18=",
+  "python_stdlib.zip": "sha256-FmEVNHJuXYrCvY+SZBCy3LjW9JqiSRNGNTO0V6IRXBY=",
+  "pyodide-lock.json": "sha256-nEW5FgAadQ9BAvwodJTz6rIVkJx1NcYmog24D9YzPiw=",
+};
+const STEPS = 5;
+
+const plainFetch = self.fetch;
+self.fetch = (what, options = {}) => {
+  const address = String(what.url || what);
+  const name = address.startsWith(CDN) ? address.slice(CDN.length) : "";
+  const digest = DIGESTS[name];
+  return plainFetch(what, digest ? { ...options, integrity: digest } : options);
+};
+
+const tell = (kind, content) => postMessage({ kind, ...content });
+const progress = (step, text) => tell("progress", { step, steps: STEPS, text });
+
+async function script(name) {
+  const text = await (await self.fetch(CDN + name)).blob();
+  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  importScripts(address);
+  URL.revokeObjectURL(address);
+}
+
+async function wheelBytes({ wheel, sha256 }) {
+  const answer = await plainFetch(`${wheel}?${sha256.slice(0, 16)}`);
+  if (!answer.ok) throw new Error(`${wheel}: ${answer.status} ${answer.statusText}`);
+  const bytes = await answer.arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hex = Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
+  if (hex !== sha256) {
+    throw new Error(`${wheel} isn't the file that this page was built with: reload the page`);
+  }
+  return bytes;
+}
+
+const START = `
+import json
+
+from cnnbook.session import Session, settle
+
+settle("/work", files.to_py())
+session = Session(lambda kind, content: post(kind, json.dumps(content)))
+`;
+
+let python, session;
+let running = null;
+
+async function start(message) {
+  progress(1, "Python 3.12");
+  await script("pyodide.js");
+  await script("pyodide.asm.js");
+  python = await loadPyodide({ indexURL: CDN, checkAPIVersion: true });
+  progress(2, "NumPy");
+  const quiet = { checkIntegrity: true, messageCallback() {}, errorCallback() {} };
+  await python.loadPackage(["numpy"], quiet);
+  progress(3, "Matplotlib");
+  await python.loadPackage(["matplotlib"], quiet);
+  progress(4, "cnnbook and its digits");
+  python.unpackArchive(await wheelBytes(message), "wheel");
+  progress(5, "a session");
+  python.globals.set("files", message.files || {});
+  python.globals.set("post", (kind, content) =>
+    tell("output", { id: running, type: kind, content: JSON.parse(content) })
+  );
+  python.runPython(START);
+  session = python.globals.get("session");
+  tell("ready", {});
+}
+
+function run({ id, source }) {
+  running = id;
+  const began = performance.now();
+  let ok = false;
+  try {
+    ok = session.run(source);
+  } catch (error) {
+    tell("output", { id, type: "error", content: String(error.message || error) });
+  }
+  tell("done", { id, ok, seconds: (performance.now() - began) / 1000 });
+}
+
+onmessage = async ({ data }) => {
+  if (data.kind === "run") {
+    run(data);
+    return;
+  }
+  try {
+    await start(data);
+  } catch (error) {
+    tell("failed", { text: String(error.message || error) });
+  }
+};
