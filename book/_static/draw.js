@@ -254,7 +254,8 @@
 
   function said(probabilities) {
     const [first, second] = ranking(probabilities).map((digit) =>
-      `${named(digit)}, with ${percent(probabilities[digit])}`);
+      `${named(digit)}, with ${percent(probabilities[digit])}`
+        .replace(">", "over ").replace("<", "under "));
     const most = probabilities.reduce((a, b) => Math.max(a, b), 0);
     if (most > 0.98) return `I read ${first}.`;
     return most < 0.6
