@@ -285,9 +285,8 @@ EXAMPLES = [
 
 # %% ../book/draw.md #STILL
 STILL = (
-    "With scripts, there is a canvas here: draw a digit, and the network of this build "
-    "answers while you draw. The picture shows ten digits drawn with a few strokes, as "
-    "the network gets to see them."
+    "On the website, with scripts, there is a canvas here: draw a digit, and the "
+    "network of this build answers while you draw."
 )
 
 # %% ../book/draw.md #still_picture
@@ -307,7 +306,8 @@ class Draw(SphinxDirective):
         box = nodes.container(classes=["draw"])
         still = nodes.container(classes=["draw-still"])
         still += nodes.paragraph("", STILL)
-        still += nodes.raw("", picture(still_picture()), format="html")
+        told = "<p>Ten digits, drawn with a few strokes, as the network gets them:</p>"
+        still += nodes.raw("", told + picture(still_picture()), format="html")
         box += still
         examples = json.dumps(EXAMPLES)
         box += nodes.raw(

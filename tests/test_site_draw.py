@@ -478,7 +478,7 @@ def test_undo_and_clear(visit):
 
 
 def test_by_keyboard(visit):
-    """Tab to the canvas, up, pen down, down again, lift: a 1. Backspace takes it back."""
+    """Tab to the canvas, up, pen down, down, lift: a 1. Backspace takes it back."""
     page = visit.page
     page.locator(".draw-canvas").focus()
     page.keyboard.press("Shift+Tab")
@@ -781,8 +781,9 @@ def test_contrast_in_both_themes(browser, theme):
             };
             const all = document.querySelectorAll(
                 ".draw-frame :is(p, strong, button, .draw-digit, .draw-number)");
+            const color = e => getComputedStyle(e).color;
             const letters = [...all].filter(e => e.offsetParent && e.textContent).map(
-                e => [e.className || e.tagName, getComputedStyle(e).color, ground(e), 4.5]);
+                e => [e.className || e.tagName, color(e), ground(e), 4.5]);
             const bars = [...document.querySelectorAll(".draw-track > span")].map(
                 e => ["bar", getComputedStyle(e).backgroundColor,
                       ground(e.parentElement.parentElement), 3]);

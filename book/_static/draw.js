@@ -656,6 +656,7 @@
       } else if (!event.repeat) {
         if (pen.down) end();
         else {
+          wake();
           pen.down = true;
           begin([pen.x, pen.y]);
           live.textContent =
