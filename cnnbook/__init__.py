@@ -65,6 +65,7 @@ PUBLIC = {
     "pages": "",
     "colophon": "",
     "downloads": "",
+    "draw": "",
     "slides": "",
     "session": "",
     "watch": "",

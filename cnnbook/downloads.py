@@ -30,7 +30,9 @@ FENCE = re.compile(
 OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*\n)+\n?")
 
 # %% ../book/downloads.md #DROPPED
-DROPPED = {"solution-end", "explorer", "status", "nb-exec-table", "index", "glue"}
+DROPPED = {
+    *("solution-end", "explorer", "draw", "status", "nb-exec-table", "index", "glue"),
+}
 
 # %% ../book/downloads.md #plain_block
 def plain_block(name: str, title: str, body: str) -> str:

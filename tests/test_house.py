@@ -22,7 +22,7 @@ from cnnbook.weave import (
 ROOT = Path(__file__).resolve().parent.parent
 # The tools stand outside the order of the chapters: any chapter's cells may use
 # plots, and weave, which looks at the whole package, may use anything.
-TOOLS = {"plots", "steps", "exercises", "pages"}
+TOOLS = {"plots", "steps", "exercises", "pages", "draw"}
 FREE = {"weave"}
 
 
