@@ -4,11 +4,14 @@
 
 # %% auto #0
 __all__ = ['FENCE', 'OPTIONS', 'DROPPED', 'GLUED', 'FILES', 'FIGURE', 'plain_block', 'plain_blocks', 'with_values', 'with_names',
-           'work_names', 'numbered_links', 'outside_code', 'take_away', 'as_script', 'executed', 'glued_values',
-           'write_downloads', 'offer_downloads', 'link_figures', 'painted', 'write_figures', 'begin', 'setup']
+           'work_names', 'numbered_links', 'outside_code', 'take_away', 'to_be_read', 'as_script', 'executed',
+           'glued_values', 'write_downloads', 'offer_downloads', 'link_figures', 'painted', 'write_figures', 'begin',
+           'setup']
 
 # %% ../book/downloads.md #imports
+import base64
 import functools
+import importlib.metadata
 import json
 import re
 import shutil
@@ -179,7 +182,9 @@ def outside_code(text: str, change: Callable) -> str:
     return "".join(p if p.startswith("`") else change(p) for p in kept)
 
 # %% ../book/downloads.md #take_away
-def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable):
+def take_away(
+    notebook, chapter: str, texts: dict, address: str, words: Callable, wheel: str
+):
     """Return a chapter's notebook for readers: visible cells, outputs, plain words.
 
     Parameters
@@ -194,16 +199,19 @@ def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable
         Of the website, with a slash at its end.
     words : callable
         Takes a text and puts values and names into it.
+    wheel : str
+        Where the package can be had: what pip installs.
     """
     import nbformat
 
     new = nbformat.v4
     page = f"[{title_of(texts[chapter]) or chapter}]({address}{chapter}.html)"
     opening = (
-        f"*From the book* cnnbook: {page}. *It needs the package* `cnnbook`*; cells "
-        "that read the book's own files run in the folder* `book` *of its source.*"
+        f"*From the book* cnnbook: {page}. *The first cell installs the book's package "
+        "and what draws its figures.*"
     )
     cells = [new.new_markdown_cell(opening)]
+    cells.append(new.new_code_cell(f"%pip install --quiet {wheel} matplotlib"))
     for cell in notebook.cells:
         if {"remove-cell", "skip-execution"} & {*cell.metadata.get("tags", [])}:
             continue
@@ -212,6 +220,9 @@ def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable
                 cells.append(new.new_markdown_cell(text))
         elif cell.cell_type == "code":
             source = re.sub(r"\A(?:#\|.*\n?)+", "", cell.source).strip("\n")
+            if stays := to_be_read(cell, source):
+                cells.append(new.new_markdown_cell(stays))
+                continue
             made = new.new_code_cell(source, outputs=cell.get("outputs", []))
             made.execution_count = cell.get("execution_count")
             cells.append(made)
@@ -219,6 +230,32 @@ def take_away(notebook, chapter: str, texts: dict, address: str, words: Callable
         cell.id = f"cell-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+# %% ../book/downloads.md #to_be_read
+def to_be_read(cell, source: str) -> str | None:
+    """Return a cell as Markdown if it can't run just anywhere, or None if it can."""
+    tags = cell.metadata.get("tags", [])
+    needs = [tag.removeprefix("needs-") for tag in tags if tag.startswith("needs-")]
+    if not needs and "remove-input" not in tags:
+        return None
+    texts = []
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        drawing = data.get("image/svg+xml")
+        if drawing:
+            encoded = base64.b64encode("".join(drawing).encode()).decode("ascii")
+            words = "".join(data.get("text/plain", "a figure"))[:80].strip("<>")
+            texts.append(f"![{words}](data:image/svg+xml;base64,{encoded})")
+        elif "text/markdown" in data:
+            texts.append("".join(data["text/markdown"]))
+        else:
+            text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
+            texts.append(f"```text\n{text}\n```" if text else "")
+    if needs:
+        texts.insert(
+            0, f"*Not run here: it needs {needs[0]}.*\n\n```python\n{source}\n```"
+        )
+    return "\n\n".join(text for text in texts if text)
 
 # %% ../book/downloads.md #as_script
 def as_script(notebook) -> str:
@@ -268,6 +305,8 @@ def write_downloads(app, exception) -> None:
     texts = {n: (book / f"{n}.md").read_text("utf-8") for n in app.env.found_docs}
     glued, numbers = glued_values(app), numbered_links(app)
     works = work_names(book / "references.bib")
+    version = importlib.metadata.version("cnnbook")
+    wheel = f"{app.config.html_baseurl}live/cnnbook-{version}-py3-none-any.whl"
     folder.mkdir(exist_ok=True)
     for name in sorted(texts):
         run = executed(app, name)
@@ -278,7 +317,7 @@ def write_downloads(app, exception) -> None:
             text = with_names(with_values(text, name, glued), numbers, works)
             return linked(text, app.config.html_baseurl, texts)
 
-        made = take_away(run, name, texts, app.config.html_baseurl, words)
+        made = take_away(run, name, texts, app.config.html_baseurl, words, wheel)
         nbformat.write(made, folder / f"{name}.ipynb")
         (folder / f"{name}.py").write_text(as_script(made), encoding="utf-8")
         shutil.copy2(book / f"{name}.md", folder / f"{name}.md")

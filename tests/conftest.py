@@ -99,6 +99,31 @@ def browser(tmp_path_factory):
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def pyodide():
+    """The folder with Pyodide, or None if it comes from the network; or skip."""
+    from live_visits import pyodide_folder
+
+    return pyodide_folder()
+
+
+@pytest.fixture
+def live(browser, server, pyodide):
+    """A function that opens a page in which Python can run."""
+    from live_visits import Live
+
+    opened = []
+
+    def open_page(name, **options):
+        visit = Live(browser, name, server, pyodide, **options)
+        opened.append(visit)
+        return visit
+
+    yield open_page
+    for visit in opened:
+        visit.context.close()
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files, and keeps silent about it."""
 

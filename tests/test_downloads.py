@@ -148,6 +148,9 @@ def test_work_names(tmp_path):
     }
 
 
+WHEEL = "https://e.org/live/cnnbook-1-py3-none-any.whl"
+
+
 def notebook():
     new = nbformat.v4
     hidden = new.new_code_cell("glue()", metadata={"tags": ["remove-cell"]})
@@ -160,18 +163,48 @@ def notebook():
 
 def test_take_away_keeps_what_readers_see():
     made = take_away(
-        notebook(), "page", {"page": "# Page"}, "https://e.org/", str.upper
+        notebook(), "page", {"page": "# Page"}, "https://e.org/", str.upper, WHEEL
     )
     nbformat.validate(made)
-    opening, words, code = made.cells
+    opening, install, words, code = made.cells
+    assert install.source == f"%pip install --quiet {WHEEL} matplotlib"
     assert "https://e.org/page.html" in opening.source
     assert words.source == "# PAGE\n\nWORDS."
     assert code.source == "def f():\n    return 1"
     assert code.outputs[0].text == "said\n"
 
 
+def test_what_cannot_run_anywhere_is_to_be_read():
+    new = nbformat.v4
+    made = new.new_notebook()
+    for source, tag in (
+        ("import torch", "needs-torch"),
+        ("table(hidden)", "remove-input"),
+    ):
+        cell = new.new_code_cell(source, metadata={"tags": [tag]})
+        cell.outputs = [
+            new.new_output("stream", text="said\n"),
+            new.new_output("display_data", {"text/markdown": "| a |\n|---|\n| 1 |"}),
+            new.new_output("display_data", {"image/svg+xml": "<svg/>"}),
+        ]
+        made.cells.append(cell)
+    found = take_away(made, "page", {"page": "# Page"}, "https://e.org/", str, WHEEL)
+    nbformat.validate(found)
+    assert [cell.cell_type for cell in found.cells[2:]] == ["markdown"] * 2
+    first, second = (cell.source for cell in found.cells[2:])
+    assert first.startswith(
+        "*Not run here: it needs torch.*\n\n```python\nimport torch"
+    )
+    for text in (first, second):
+        assert "```text\nsaid\n```" in text and "| a |" in text
+        assert "(data:image/svg+xml;base64,PHN2Zy8+)" in text
+    assert "hidden" not in second
+
+
 def test_script_runs():
-    made = take_away(notebook(), "page", {"page": "# Page"}, "https://e.org/", str)
+    made = take_away(
+        notebook(), "page", {"page": "# Page"}, "https://e.org/", str, WHEEL
+    )
     script = as_script(made)
     assert "# Words." in script and "# %%" in script
     scope = {}
@@ -228,7 +261,7 @@ def test_files_of_a_small_book(tmp_path):
         assert warnings == ""
         out = tmp_path / "_build" / "html"
         made = nbformat.read(out / "downloads" / "page.ipynb", as_version=4)
-        assert "read 2.5." in made.cells[1].source
+        assert "read 2.5." in made.cells[2].source
         (output,) = made.cells[-1].outputs
         assert "image/svg+xml" in output.data
         assert (out / "downloads" / "page.md").read_text("utf-8") == PAGE
@@ -305,7 +338,7 @@ def test_works_without_names_and_with_accents(tmp_path):
 
 
 def test_a_chapter_without_a_title_is_called_by_its_name():
-    made = take_away(nbformat.v4.new_notebook(), "page", {"page": ""}, "u/", str)
+    made = take_away(nbformat.v4.new_notebook(), "page", {"page": ""}, "u/", str, WHEEL)
     assert "[page](u/page.html)" in made.cells[0].source
 
 

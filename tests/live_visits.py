@@ -1,0 +1,185 @@
+"""What the tests of live cells share: a page with Python in it.
+
+Python (Pyodide) comes from a folder: the one that $CNNBOOK_PYODIDE names, or
+../shared/pyodide beside the checkout; with CNNBOOK_PYODIDE=cdn from the network.
+"""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from visits import CHAPTERS, ROOT, SITE, Visit
+
+CDN = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+LIVE = SITE / "live"
+NAMES = [name for name in CHAPTERS if (LIVE / f"{name}.json").exists()]
+MINUTES = 10  # that a chapter may take
+
+
+def told(name):
+    return json.loads((LIVE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def pyodide_folder():
+    """The folder with Pyodide, or None if it comes from the network; or skip."""
+    named = os.environ.get("CNNBOOK_PYODIDE")
+    if named == "cdn":
+        return None
+    folder = Path(named) if named else ROOT.parent / "shared" / "pyodide"
+    if not (folder / "pyodide.js").exists():
+        if named:
+            pytest.fail(f"CNNBOOK_PYODIDE names {folder}, which has no pyodide.js")
+        pytest.skip("Pyodide isn't here: set CNNBOOK_PYODIDE to its folder, or to cdn")
+    return folder
+
+
+def answer(route, folder, tampered=()):
+    """Answer a request to the CDN, from a folder or (None) from the network."""
+    name = route.request.url.removeprefix(CDN)
+    spoiled = b"\n" if name in tampered else b""
+    if folder is None:
+        found = route.fetch()
+        route.fulfill(response=found, body=found.body() + spoiled)
+    elif "/" in name or not (folder / name).is_file():
+        route.abort()
+    else:
+        body = (folder / name).read_bytes() + spoiled
+        headers = {"access-control-allow-origin": "*"}
+        route.fulfill(status=200, body=body, headers=headers)
+
+
+class Live(Visit):
+    """A page over HTTP, with Python for its cells."""
+
+    def __init__(self, browser, name, server, folder, tampered=(), **options):
+        self.server, self.folder, self.tampered = server, folder, tampered
+        super().__init__(browser, f"{name}.html", server=server, **options)
+        self.page.set_default_timeout(20_000)
+
+    def allow(self):
+        """Requests to the CDN are answered, by the folder or the network."""
+        act = functools.partial(answer, folder=self.folder, tampered=self.tampered)
+        self.context.route(re.compile(re.escape(CDN)), act)
+        return self
+
+    def begin(self):
+        """Press the button, and wait until Python is there."""
+        self.allow()
+        self.page.locator("button.btn-live-button").evaluate("b => b.click()")
+        self.wait("Ready|could not")
+        assert "Ready" in self.status()
+        return self
+
+    def status(self):
+        return self.page.locator(".live-status").inner_text()
+
+    def wait(self, pattern, seconds=120):
+        self.page.wait_for_function(
+            """pattern => RegExp(pattern).test(
+                document.querySelector(".live-status")?.textContent)""",
+            arg=pattern,
+            timeout=1000 * seconds,
+        )
+
+    def cell(self, number):
+        """The page's cell of a number, counted from 1."""
+        return self.page.locator("article div.cell").nth(number - 1)
+
+    def write(self, number, source):
+        self.cell(number).locator("textarea").fill(source)
+
+    def run(self, number, end="^Done|stopped"):
+        self.cell(number).get_by_role("button", name=f"Run cell {number}").click()
+        self.wait(end)
+
+    def run_all(self):
+        self.page.get_by_role("button", name="Run all", exact=True).click()
+        self.wait("^Done|stopped|could not", 60 * MINUTES)
+
+    def texts(self):
+        """What stands below each cell, as text."""
+        return self.page.eval_on_selector_all(
+            "article div.cell",
+            """cells => cells.map(cell => [...cell.querySelectorAll(
+                ".cell_output pre")].map(pre => pre.textContent).join(""))""",
+        )
+
+
+NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
+
+
+def words(text):
+    """A text without its numbers and gaps; a line that repeats another counts once."""
+    lines = []
+    for line in text.splitlines():
+        line = " ".join(NUMBER.sub("#", line).split())
+        if line and line not in lines:
+            lines.append(line)
+    return re.sub(r"[\s|]+", " ", " ".join(lines))
+
+
+def numbers(text):
+    """The numbers in a text, each with half a unit of its last digit."""
+    found = []
+    for match in NUMBER.finditer(text.replace("−", "-")):
+        digits = match[0].replace(",", "")
+        mantissa, _, power = digits.partition("e")
+        places = len(mantissa.partition(".")[2])
+        unit = 10.0 ** (int(power or 0) - places)
+        found.append((float(digits), unit))
+    return found
+
+
+def apart(page, run, tolerance=1e-3):
+    """The first two numbers that differ by more than a share and a last digit."""
+    ours, theirs = numbers(page), numbers(run)
+    if len(ours) != len(theirs):
+        return f"{len(ours)} numbers and {len(theirs)}"
+    for (a, unit), (b, other) in zip(ours, theirs, strict=True):
+        if abs(a - b) > tolerance * max(abs(a), abs(b)) + 1.01 * max(unit, other):
+            return f"{a} and {b}"
+    return None
+
+
+NATIVE = """
+import json, sys
+from cnnbook.session import Session, settle
+
+told = json.load(open(sys.argv[1], encoding="utf-8"))
+settle(sys.argv[2], told["files"])
+texts = []
+
+def keep(kind, content):
+    if kind == "error":
+        raise SystemExit(content)
+    if kind == "display":
+        drawn = "image/svg+xml" in content or "text/html" in content
+        content = "" if drawn else content["text/plain"]
+    texts[-1] += content
+
+session = Session(keep)
+for cell in told["cells"]:
+    texts.append("")
+    if cell["needs"] is None:
+        session.run(cell["source"])
+shown = [t for t, cell in zip(texts, told["cells"]) if not cell["hidden"]]
+sys.__stdout__.write(json.dumps(shown))
+"""
+
+
+def native(name, folder):
+    """What a chapter's cells print as a browser gets them, run on this machine."""
+    environment = {k: v for k, v in os.environ.items() if k != "CNNBOOK_DATA"}
+    run = subprocess.run(
+        [sys.executable, "-c", NATIVE, str(LIVE / f"{name}.json"), str(folder)],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONUTF8": "1", "MPLBACKEND": "agg"},
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
