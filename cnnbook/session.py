@@ -13,6 +13,7 @@ import functools
 import io
 import json
 import linecache
+import logging
 import os
 import pprint
 import re
@@ -102,34 +103,41 @@ def in_lines(value) -> str:
 
 # %% ../book/session.md #Words
 class Words(io.TextIOBase):
-    """A stream that sends what is written to it, in pieces.
+    """A stream that sends what is written to it, a few lines at a time.
 
     Parameters
     ----------
     send : callable
         Takes a piece of text.
     every : float
-        Seconds between two pieces, at least; ``flush`` sends at once.
+        Seconds until one more piece may be sent; ``flush`` sends at once.
+    most : int
+        How many pieces may follow each other without a pause.
     """
 
     encoding = "utf-8"
 
-    def __init__(self, send: Callable[[str], object], every: float = 0.05):
-        self.send, self.every = send, every
+    def __init__(self, send: Callable[[str], object], every=0.05, most: int = 10):
+        self.send, self.every, self.most = send, every, most
         self.kept: list[str] = []
-        self.sent = time.monotonic()
+        self.left, self.asked = float(most), time.monotonic()
 
     def writable(self) -> bool:
         """Say yes."""
         return True
 
     def write(self, text: str) -> int:
-        """Keep `text`, and send what was kept if it is time."""
+        """Keep `text`; at the end of a line, send what was kept if that is allowed."""
         if not isinstance(text, str):
             raise TypeError(f"text: needs a str, got {type(text).__name__}")
         self.kept.append(text)
-        if time.monotonic() - self.sent >= self.every:
-            self.flush()
+        if "\n" in text or "\r" in text:
+            now = time.monotonic()
+            self.left = min(self.most, self.left + (now - self.asked) / self.every)
+            self.asked = now
+            if self.left >= 1:
+                self.left -= 1
+                self.flush()
         return len(text)
 
     def flush(self) -> None:
@@ -137,7 +145,6 @@ class Words(io.TextIOBase):
         if kept := "".join(self.kept):
             self.send(kept)
         self.kept.clear()
-        self.sent = time.monotonic()
 
 # %% ../book/session.md #trouble
 def trouble(error: BaseException) -> str:
@@ -235,14 +242,21 @@ class Session:
         for stream in self.streams.values():
             stream.flush()
 
-    def run(self, source: str) -> bool:
+    def run(self, source: str, name: str = "") -> bool:
         """Run a cell; return whether it came to its end.
 
         An error is sent, not raised. What ends Python (`KeyboardInterrupt`) is
         raised; `SystemExit` ends the cell only.
+
+        Parameters
+        ----------
+        source : str
+        name : str
+            What tracebacks call the cell: a number, say, as it has on the page. By
+            default, cells are counted.
         """
         self.ran += 1
-        name = f"<cell {self.ran}>"
+        name = f"<cell {name or self.ran}>"
         linecache.cache[name] = (len(source), None, source.splitlines(True), name)
         out, err = self.streams["stdout"], self.streams["stderr"]
         main, sys.modules["__main__"] = sys.modules["__main__"], self.module
@@ -282,3 +296,4 @@ def settle(folder, files: dict[str, str]) -> None:
     os.environ["MPLBACKEND"] = "agg"
     os.environ["CNNBOOK_CACHE"] = str(folder / "cache")
     warnings.filterwarnings("ignore", "using the bundled sample")  # the page says so
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)

@@ -78,7 +78,7 @@ def watched(
     Raises
     ------
     TypeError, ValueError
-        Naming the argument.
+        Naming the argument, when the first look is asked for.
     """
     sizes = {"epochs": epochs, "batch_size": batch_size, "every": every}
     for name, value in sizes.items():

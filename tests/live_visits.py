@@ -6,6 +6,7 @@ Python (Pyodide) comes from a folder: the one that $CNNBOOK_PYODIDE names, or
 
 import functools
 import json
+import mimetypes
 import os
 import re
 import subprocess
@@ -49,7 +50,8 @@ def answer(route, folder, tampered=()):
         route.abort()
     else:
         body = (folder / name).read_bytes() + spoiled
-        headers = {"access-control-allow-origin": "*"}
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        headers = {"access-control-allow-origin": "*", "content-type": kind}
         route.fulfill(status=200, body=body, headers=headers)
 
 
@@ -76,7 +78,7 @@ class Live(Visit):
         return self
 
     def status(self):
-        return self.page.locator(".live-status").inner_text()
+        return self.page.locator(".live-status").first.inner_text()
 
     def wait(self, pattern, seconds=120):
         self.page.wait_for_function(

@@ -108,26 +108,32 @@ def test_streams_are_given_back(session):
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_words_are_sent_while_a_cell_runs():
+def test_lines_are_sent_as_soon_as_they_end():
     sent = []
-    words = Words(lambda text: sent.append((time.monotonic(), text)), every=0.01)
-    began = time.monotonic()
-    for _ in range(4):
-        print("x", file=words)
-        time.sleep(0.02)
-    assert len(sent) >= 2 and sent[0][0] - began < 0.06
+    words = Words(sent.append)
+    print("reading", file=words)
+    print("training", "takes a minute", file=words)
+    assert sent == ["reading\n", "training takes a minute\n"]
+    print("no end", end="", file=words)
+    assert len(sent) == 2
     words.flush()
-    assert "".join(text for _, text in sent) == "x\n" * 4
+    words.flush()
+    assert sent[2:] == ["no end"]
 
 
-def test_many_words_are_few_messages():
+def test_many_lines_are_few_messages():
     sent = []
-    words = Words(sent.append, every=3600)
-    for _ in range(1000):
-        words.write("y")
+    words = Words(sent.append, every=0.02, most=3)
+    for number in range(1000):
+        print(number, file=words)
+    many = len(sent)
+    assert 3 <= many < 30
+    time.sleep(0.05)
+    print("after a pause", file=words)
+    assert len(sent) == many + 1
     words.flush()
-    words.flush()
-    assert sent == ["y" * 1000]
+    expected = "".join(f"{number}\n" for number in range(1000)) + "after a pause\n"
+    assert "".join(sent) == expected
     with pytest.raises(TypeError, match="text: needs a str"):
         words.write(b"bytes")
 

@@ -28,11 +28,7 @@ def test_nothing_comes_from_elsewhere_before_the_button(live):
 
 def test_edit_run_and_reset(live):
     visit = live("pooling").begin()
-    number = 1 + next(
-        k
-        for k, cell in enumerate(c for c in told("pooling")["cells"] if not c["hidden"])
-        if cell["source"].startswith("import")
-    )
+    number = 1
     source = visit.cell(number).locator("textarea").input_value()
     visit.write(number, "1 / 0")
     visit.run(number)
@@ -52,7 +48,11 @@ def test_edit_run_and_reset(live):
 def test_a_cell_runs_those_above_it_first(live):
     visit = live("gradcheck").begin()
     before = visit.texts()
-    last = max(k for k, text in enumerate(before) if text.strip()) + 1
+    runs = visit.page.eval_on_selector_all(
+        "article div.cell",
+        "all => all.map(c => !!c.querySelector('.live-run')?.offsetParent)",
+    )
+    last = max(k for k, text in enumerate(before) if text.strip() and runs[k]) + 1
     visit.run(last)
     assert visit.status() == "Done."
     after = visit.texts()
@@ -60,7 +60,7 @@ def test_a_cell_runs_those_above_it_first(live):
     ran = visit.page.eval_on_selector_all(
         ".live-seconds", "all => all.map(s => s.textContent)"
     )
-    assert all(text.endswith(" s") for text in ran[: last - 1])
+    assert sum(text.endswith(" s") for text in ran) >= last
 
 
 def test_keys(live):
@@ -161,7 +161,7 @@ def test_close_gives_the_page_back(live):
     visit.run(3)
     visit.page.get_by_role("button", name="Close").click()
     after = visit.page.evaluate(page)
-    strip = re.compile(r' (?:hidden|class)=""')
+    strip = re.compile(r' (?:hidden=""|class=""|tabindex="0")')
     assert strip.sub("", after) == strip.sub("", before)
     visit.begin()  # and once more
     visit.run(1)
@@ -232,7 +232,8 @@ def test_an_exercise_is_checked_and_kept(live):
     said = exercise.locator(".cell_output").inner_text()
     assert said.strip() and "is right" not in said
     text = (ROOT / "book" / "shapes.md").read_text(encoding="utf-8")
-    task = next(t for t in tasks("shapes", text) if t.stub.strip() == stub.strip())
+    named = re.search(r'check\("([^"]+)"', stub)[1]
+    task = next(task for task in tasks("shapes", text) if task.name == named)
     solution = "\n\n".join(code for kind, code in task.solution if kind == "code")
     area.fill(solution)
     run.click()
@@ -274,7 +275,9 @@ def test_without_a_network_it_says_so(live):
     assert visit.status() == "Done."
 
 
-@pytest.mark.parametrize("file", ["pyodide.js", "pyodide.asm.js", "python_stdlib.zip"])
+@pytest.mark.parametrize(
+    "file", ["pyodide.js", "pyodide.asm.wasm", "pyodide-lock.json"]
+)
 def test_a_file_with_another_digest_is_refused(live, file):
     visit = live("pooling", tampered=(file,)).allow()
     visit.page.locator("button.btn-live-button").evaluate("b => b.click()")

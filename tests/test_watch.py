@@ -98,3 +98,12 @@ def test_wrong_settings_are_named(some, options, name):
 def test_too_few_images(some):
     with pytest.raises(ValueError, match="train: needs at least 12"):
         next(watched(some.take(np.s_[:5])))
+
+
+def test_filters_move_most_in_the_first_epoch():
+    """As the chapter on the first network says."""
+    ends = [look.filters for look in watched(epochs=3, every=10**6)]
+    starts = [small_convnet(rng=0)[0].weight.data[:, 0], *ends[:-1]]
+    pairs = zip(starts, ends, strict=True)
+    moved = [np.linalg.norm(np.subtract(b, a)) for a, b in pairs]
+    assert moved[0] > 1.5 * moved[1] > 1.5 * moved[2] > 0

@@ -100,7 +100,7 @@ for look in watched(epochs=EPOCHS):
         this.status
       );
       this.board = make("div", { class: "train-board", hidden: true });
-      box.append(this.bar, this.board);
+      box.replaceChildren(this.bar, this.board);
     }
 
     say(text) {

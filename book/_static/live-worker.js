@@ -13,20 +13,30 @@ const DIGESTS = {
 };
 const STEPS = 5;
 
+/* They are fetched first, so that whatever is amiss is an error here; then Pyodide, which
+   asks for them once more, gets them from memory. */
+const KINDS = { js: "text/javascript", wasm: "application/wasm" };
+const fetched = new Map();
 const plainFetch = self.fetch;
-self.fetch = (what, options = {}) => {
-  const address = String(what.url || what);
-  const name = address.startsWith(CDN) ? address.slice(CDN.length) : "";
-  const digest = DIGESTS[name];
-  return plainFetch(what, digest ? { ...options, integrity: digest } : options);
+
+async function preload([name, integrity]) {
+  const answer = await plainFetch(CDN + name, { integrity });
+  if (!answer.ok) throw new Error(`${name}: ${answer.status} ${answer.statusText}`);
+  const type = KINDS[name.split(".").at(-1)] || "application/octet-stream";
+  fetched.set(CDN + name, new Blob([await answer.arrayBuffer()], { type }));
+}
+
+self.fetch = async (what, options) => {
+  const blob = fetched.get(String(what.url || what));
+  if (!blob) return plainFetch(what, options);
+  return new Response(blob, { headers: { "content-type": blob.type } });
 };
 
 const tell = (kind, content) => postMessage({ kind, ...content });
 const progress = (step, text) => tell("progress", { step, steps: STEPS, text });
 
-async function script(name) {
-  const text = await (await self.fetch(CDN + name)).blob();
-  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+function script(name) {
+  const address = URL.createObjectURL(fetched.get(CDN + name));
   importScripts(address);
   URL.revokeObjectURL(address);
 }
@@ -57,9 +67,11 @@ let running = null;
 
 async function start(message) {
   progress(1, "Python 3.12");
-  await script("pyodide.js");
-  await script("pyodide.asm.js");
-  python = await loadPyodide({ indexURL: CDN, checkAPIVersion: true });
+  await Promise.all(Object.entries(DIGESTS).map(preload));
+  script("pyodide.js");
+  script("pyodide.asm.js");
+  python = await loadPyodide({ indexURL: CDN });
+  fetched.clear();
   progress(2, "NumPy");
   const quiet = { checkIntegrity: true, messageCallback() {}, errorCallback() {} };
   await python.loadPackage(["numpy"], quiet);
@@ -77,12 +89,12 @@ async function start(message) {
   tell("ready", {});
 }
 
-function run({ id, source }) {
+function run({ id, source, name }) {
   running = id;
   const began = performance.now();
   let ok = false;
   try {
-    ok = session.run(source);
+    ok = session.run(source, name);
   } catch (error) {
     tell("output", { id, type: "error", content: String(error.message || error) });
   }

@@ -55,12 +55,12 @@
     }
 
     /* Run a cell; the promise has {ok, seconds}, or {stopped: true}. */
-    async run(source, show) {
+    async run(source, show, name = "") {
       await this.start();
       const id = ++this.last;
       return new Promise((end) => {
         this.jobs.set(id, { show, end });
-        this.worker.postMessage({ kind: "run", id, source });
+        this.worker.postMessage({ kind: "run", id, source, name });
       });
     }
 
@@ -115,6 +115,7 @@
     constructor(source, label, run) {
       this.colors = make("pre", { "aria-hidden": "true" });
       this.area = make("textarea", {
+        rows: "1", // the colored text behind it has the height
         "aria-label": label,
         spellcheck: "false",
         autocapitalize: "off",
@@ -169,7 +170,6 @@
     }
 
     paint() {
-      this.area.rows = this.area.value.split("\n").length;
       this.colors.replaceChildren(...colored(this.area.value), "\n");
     }
   }
@@ -344,10 +344,12 @@
         this.box.setAttribute("aria-busy", "true");
         this.seconds.textContent = "running";
       }
-      const { ok, seconds, stopped } = await python.run(this.source, (kind, content) => {
+      const name = this.box ? String(this.number) : `before ${this.number}, hidden`;
+      const show = (kind, content) => {
         if (kind === "error") told = content;
         if (this.output) this.output.show(kind, content);
-      });
+      };
+      const { ok, seconds, stopped } = await python.run(this.source, show, name);
       if (this.output) {
         this.box.classList.remove("live-running");
         this.box.removeAttribute("aria-busy");
@@ -423,9 +425,9 @@
     async run(python) {
       this.output.begin();
       this.seconds.textContent = "running";
-      const { ok, seconds, stopped } = await python.run(this.editor.text, (kind, content) =>
-        this.output.show(kind, content)
-      );
+      const show = (kind, content) => this.output.show(kind, content);
+      const ran = await python.run(this.editor.text, show, "of an exercise");
+      const { ok, seconds, stopped } = ran;
       this.seconds.textContent = stopped ? "stopped" : `${seconds.toFixed(1)} s`;
       return { ok, stopped };
     }
