@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FENCE', 'OPTIONS', 'DROPPED', 'GLUED', 'FILES', 'FIGURE', 'plain_block', 'plain_blocks', 'with_values', 'with_names',
-           'work_names', 'numbered_links', 'outside_code', 'take_away', 'to_be_read', 'as_script', 'executed',
-           'glued_values', 'write_downloads', 'offer_downloads', 'link_figures', 'painted', 'write_figures', 'begin',
-           'setup']
+           'work_names', 'numbered_links', 'outside_code', 'take_away', 'to_be_read', 'output_text', 'fenced',
+           'as_script', 'executed', 'glued_values', 'write_downloads', 'offer_downloads', 'link_figures', 'painted',
+           'write_figures', 'begin', 'setup']
 
 # %% ../book/downloads.md #imports
 import base64
@@ -220,8 +220,9 @@ def take_away(
                 cells.append(new.new_markdown_cell(text))
         elif cell.cell_type == "code":
             source = re.sub(r"\A(?:#\|.*\n?)+", "", cell.source).strip("\n")
-            if stays := to_be_read(cell, source):
-                cells.append(new.new_markdown_cell(stays))
+            stays = to_be_read(cell, source)
+            if stays is not None:
+                cells += [new.new_markdown_cell(stays)] * bool(stays)
                 continue
             made = new.new_code_cell(source, outputs=cell.get("outputs", []))
             made.execution_count = cell.get("execution_count")
@@ -238,24 +239,36 @@ def to_be_read(cell, source: str) -> str | None:
     needs = [tag.removeprefix("needs-") for tag in tags if tag.startswith("needs-")]
     if not needs and "remove-input" not in tags:
         return None
-    texts = []
-    for output in cell.get("outputs", []):
-        data = output.get("data", {})
-        drawing = data.get("image/svg+xml")
-        if drawing:
-            encoded = base64.b64encode("".join(drawing).encode()).decode("ascii")
-            words = "".join(data.get("text/plain", "a figure"))[:80].strip("<>")
-            texts.append(f"![{words}](data:image/svg+xml;base64,{encoded})")
-        elif "text/markdown" in data:
-            texts.append("".join(data["text/markdown"]))
-        else:
-            text = "".join(output.get("text", data.get("text/plain", ""))).rstrip()
-            texts.append(f"```text\n{text}\n```" if text else "")
+    texts = [output_text(output) for output in cell.get("outputs", [])]
     if needs:
-        texts.insert(
-            0, f"*Not run here: it needs {needs[0]}.*\n\n```python\n{source}\n```"
-        )
+        texts.insert(0, f"*Not run here: it needs {needs[0]}.*")
+        texts.insert(1, fenced(source, "python"))
     return "\n\n".join(text for text in texts if text)
+
+# %% ../book/downloads.md #output_text
+def output_text(output: dict) -> str:
+    """Return an output in Markdown: a picture, a table, HTML, or text in a fence."""
+    data = output.get("data", {})
+    words = " ".join("".join(data.get("text/plain", "a figure")).split())[:80]
+    words = re.sub(r"[\[\]<>]", "", words)
+    if "image/svg+xml" in data:
+        encoded = base64.b64encode("".join(data["image/svg+xml"]).encode()).decode()
+        return f"![{words}](data:image/svg+xml;base64,{encoded})"
+    if "image/png" in data:
+        return f"![{words}](data:image/png;base64,{''.join(data['image/png'].split())})"
+    for kind in ("text/markdown", "text/html"):
+        if kind in data:
+            return "".join(data[kind])
+    text = "".join(output.get("text", data.get("text/plain", "")))
+    if output.get("output_type") == "error":
+        text = f"{output.get('ename')}: {output.get('evalue')}"
+    return fenced(text.rstrip(), "text") if text.strip() else ""
+
+# %% ../book/downloads.md #fenced
+def fenced(text: str, language: str) -> str:
+    """Return text as a block of code, in a fence longer than any that it holds."""
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks}{language}\n{text}\n{ticks}"
 
 # %% ../book/downloads.md #as_script
 def as_script(notebook) -> str:

@@ -103,6 +103,9 @@ def packed(model: Sequential, input_shape=(1, 28, 28)) -> str:
         raise ValueError(
             f"model: answers {answer.shape[1:]} instead of a row of logits"
         )
+    kinds = [type(layer) for _, layer in model.children()]
+    if Linear in kinds and Flatten not in kinds[: kinds.index(Linear)]:
+        raise ValueError("model: needs a Flatten before its first Linear")
     return text
 
 # %% ../book/draw.md #unpacked

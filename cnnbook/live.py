@@ -47,7 +47,7 @@ def live_cells(notebook) -> list[dict]:
     Raises
     ------
     ValueError
-        If words that are to be replaced aren't in their cell.
+        If what is to be replaced is no text, or doesn't stand once in its cell.
     """
     cells = []
     for cell in notebook.cells:
@@ -60,8 +60,11 @@ def live_cells(notebook) -> list[dict]:
             source = only_imports(source)
         smaller = list(cell.metadata.get("live", {}).items())
         for old, new in smaller:
-            if old not in source:
-                raise ValueError(f"live: {old!r} isn't in the cell {source[:60]!r}")
+            if not (isinstance(old, str) and isinstance(new, str) and old):
+                raise ValueError(f"live: needs words for words, got {old!r}: {new!r}")
+            if source.count(old) != 1:
+                place = f"once in the cell {source[:60]!r}"
+                raise ValueError(f"live: {old!r} must stand {place}")
             source = source.replace(old, new)
         needs = [tag.removeprefix("needs-") for tag in tags if "needs-" in tag]
         cells.append(
@@ -77,7 +80,7 @@ def live_cells(notebook) -> list[dict]:
 # %% ../book/live.md #only_imports
 def only_imports(source: str) -> str:
     """Return the import statements of some code."""
-    found = ast.parse(source).body
+    found = ast.parse(python_lines(source)).body
     kept = [node for node in found if isinstance(node, ast.Import | ast.ImportFrom)]
     return "\n".join(ast.unparse(node) for node in kept)
 
@@ -119,7 +122,8 @@ def can_run(cells: list[dict], files: list[str], lib) -> bool:
     modules = import_closure(names, lib) if names else set()
     sources += [(Path(lib) / f"{n}.py").read_text("utf-8") for n in modules]
     lacks = set().union(*(missing_imports(source) for source in sources))
-    return bool(cells) and lacks <= set(files)
+    runs = any(cell["needs"] is None and not cell["hidden"] for cell in cells)
+    return runs and lacks <= set(files)
 
 # %% ../book/live.md #TEXTS
 TEXTS = {".py", ".json", ".txt", ".csv"}
@@ -148,8 +152,8 @@ def live_chapter(name: str, root) -> dict | None:
     while todo:  # what comes along may import more
         paths = [path for path in outside_files(todo, root) if path.suffix in TEXTS]
         texts = {p.relative_to(root).as_posix(): p.read_text("utf-8") for p in paths}
-        todo = [text for path, text in texts.items() if path not in files]
-        todo = [text for text in todo if not text.startswith(("{", "["))]
+        code = {path for path in texts if path.endswith(".py")}
+        todo = [texts[path] for path in code - files.keys()]
         files |= texts
     folders = [path.split("/")[0] for path in files]
     if not can_run(cells, folders, root / "cnnbook"):
@@ -175,7 +179,7 @@ def build_wheel(root, folder) -> Path:
         shutil.copytree(root / "cnnbook", Path(copy) / "cnnbook", ignore=ignore)
         command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index"]
         command += ["--no-build-isolation", "--disable-pip-version-check"]
-        command += ["--wheel-dir", str(Path(folder).resolve()), "."]
+        command += ["--wheel-dir", "made", "."]
         run = subprocess.run(
             command,
             cwd=copy,
@@ -188,7 +192,9 @@ def build_wheel(root, folder) -> Path:
             raise RuntimeError(
                 f"the wheel could not be made:\n{run.stdout}{run.stderr}"
             )
-    return next(Path(folder).glob("cnnbook-*.whl"))
+        (made,) = (Path(copy) / "made").glob("*.whl")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy2(made, folder))
 
 # %% ../book/live.md #write_live
 def write_live(app, exception) -> None:

@@ -80,10 +80,13 @@ def watched(
     TypeError, ValueError
         Naming the argument, when the first look is asked for.
     """
-    sizes = {"epochs": epochs, "batch_size": batch_size, "every": every}
-    for name, value in sizes.items():
-        as_sizes(value, name, 1)
-    images, labels = check_data(train or load_mnist("sample")[0], "train")
+    (epochs,) = as_sizes(epochs, "epochs", 1)
+    (batch_size,) = as_sizes(batch_size, "batch_size", 1)
+    (every,) = as_sizes(every, "every", 1)
+    train = load_mnist("sample")[0] if train is None else train
+    images, labels = check_data(train, "train")
+    if images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"train: needs images (N, 1, 28, 28), got {images.shape}")
     held_back = np.arange(len(images)) % 12 == 11
     valid = images[held_back], labels[held_back]
     learn = images[~held_back], labels[~held_back]

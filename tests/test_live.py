@@ -59,8 +59,14 @@ def test_smaller_settings():
     (found,) = cells_of("# Page\n\n" + cell("fit(a, epochs=10)", header))
     assert found["source"] == "fit(b, epochs=2)"
     assert found["smaller"] == [("epochs=10", "epochs=2"), ("a", "b")]
-    with pytest.raises(ValueError, match="live: 'epochs=10' isn't in the cell"):
+    with pytest.raises(ValueError, match="live: 'epochs=10' must stand once"):
         cells_of("# Page\n\n" + cell("fit(a, epochs=20)", header))
+
+
+@pytest.mark.parametrize("wrong", ["{'': 'z'}", "{1000: 10}", "{'e': 'f'}"])
+def test_settings_that_say_nothing_clear(wrong):
+    with pytest.raises(ValueError, match="live: "):
+        cells_of("# Page\n\n" + cell("there = 1000", f"---\nlive: {wrong}\n---\n"))
 
 
 @pytest.mark.parametrize(
@@ -85,13 +91,17 @@ def test_missing_imports(source, lacks):
 def test_can_run():
     lib = ROOT / "cnnbook"
 
-    def page(*sources, needs=None):
-        return [{"source": source, "needs": needs} for source in sources]
+    def page(*sources, needs=None, hidden=False):
+        return [
+            {"source": source, "needs": needs, "hidden": hidden} for source in sources
+        ]
 
     assert can_run(page("from cnnbook.pooling import max_pool2d"), [], lib)
     assert not can_run(page("from cnnbook.pages import cards"), [], lib)  # Sphinx
     assert not can_run(page("import torch"), [], lib)
-    assert can_run(page("import torch", needs="torch"), [], lib)
+    assert can_run(page("import torch", needs="torch") + page("1"), [], lib)
+    assert not can_run(page("import torch", needs="torch"), [], lib)
+    assert not can_run(page("1", hidden=True), [], lib)
     assert not can_run(page("from benchmarks import race"), [], lib)
     assert can_run(page("from benchmarks import race"), ["benchmarks"], lib)
     assert can_run(page("import cnnbook"), [], lib)

@@ -7,7 +7,15 @@ import time
 
 import pytest
 
-from cnnbook.session import Session, Words, cut_last, in_lines, looks, silent
+from cnnbook.session import (
+    Session,
+    Words,
+    cut_last,
+    in_lines,
+    looks,
+    settle,
+    silent,
+)
 
 
 @pytest.fixture
@@ -99,6 +107,71 @@ def test_order_of_what_is_printed_and_shown(session):
     session.sent.clear()
     session.run("print('c')\nraise ValueError('d')")
     assert [k for k, _ in session.sent] == ["stdout", "error"]
+
+
+def test_both_streams_keep_their_order(session):
+    source = "import sys\nprint(1)\nsys.stderr.write('2\\n')\nprint(3)"
+    session.run(source + ";")
+    assert session.sent == [("stdout", "1\n"), ("stderr", "2\n"), ("stdout", "3\n")]
+    session.run("sys.stdout.close()")
+    session.sent.clear()
+    session.run("print(4)")
+    assert session.sent == [("stdout", "4\n")]
+
+
+def test_ipythons_lines_are_found_by_the_parser(session):
+    source = "%%time\nquery = '''\n%percent\n!bang\n'''\nquery"
+    assert session.run(source)
+    assert session.sent[-1][1]["text/plain"] == repr("\n%percent\n!bang\n")
+    assert session.run("!echo it's\n1")
+    assert not session.run("%matplotlib inline\nx = = 1")
+    error = printed(session, "error")
+    assert "During handling" not in error and "session.py" not in error
+
+
+def test_values_that_show_themselves_oddly(session):
+    source = """
+        from unittest.mock import MagicMock
+
+        class Odd:
+            alt = 5
+            def _repr_svg_(self): return "<svg/>"
+            def _repr_html_(self): raise RuntimeError
+            def _repr_json_(self): return float("nan")
+            def __getattr__(self, name): return 7
+            def __repr__(self): return "odd"
+    """
+    assert session.run(textwrap.dedent(source))
+    assert session.run("MagicMock()") and session.run("Odd()")
+    assert session.sent[-1][1] == {"image/svg+xml": "<svg/>", "text/plain": "odd"}
+
+
+def test_errors_of_all_kinds_end_a_cell_only(session):
+    source = """
+        class Own(BaseException):
+            @property
+            def __notes__(self): raise RuntimeError
+        raise Own
+    """
+    assert not session.run(textwrap.dedent(source))
+    assert "Own" in printed(session, "error")
+    assert not session.run("raise GeneratorExit")
+    assert session.run("1")
+
+
+def test_a_session_in_a_session(session):
+    source = """
+        from cnnbook.session import Session
+        inner = []
+        other = Session(lambda *what: inner.append(what))
+        other.run("a = 1\\nprint('inside')\\n1 / 0")
+        len(inner)
+    """
+    assert session.run("def outer():\n    return 1 / 0")
+    assert session.run(textwrap.dedent(source))
+    assert session.sent[-1][1]["text/plain"] == "2"
+    session.run("outer()")
+    assert "return 1 / 0" in printed(session, "error")
 
 
 def test_streams_are_given_back(session):
@@ -263,3 +336,9 @@ def test_settle(tmp_path):
         text=True,
     )
     assert run.stdout == "12000 book\n", run.stderr
+
+
+def test_settle_writes_nowhere_else(tmp_path):
+    with pytest.raises(ValueError, match=r"files: '../b.txt' lies outside"):
+        settle(tmp_path / "folder", {"../b.txt": ""})
+    assert not (tmp_path / "b.txt").exists()

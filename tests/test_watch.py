@@ -95,6 +95,12 @@ def test_wrong_settings_are_named(some, options, name):
         next(watched(some, **options))
 
 
+def test_wrong_images_are_named():
+    for wrong in ((), [], (np.zeros((20, 784)), np.zeros(20, int))):
+        with pytest.raises((TypeError, ValueError), match="train"):
+            next(watched(wrong))
+
+
 def test_too_few_images(some):
     with pytest.raises(ValueError, match="train: needs at least 12"):
         next(watched(some.take(np.s_[:5])))

@@ -115,14 +115,18 @@ for look in watched(epochs=EPOCHS):
       this.startButton.disabled = true;
       this.stopButton.disabled = false;
       this.stopped = false;
+      this.python = null;
+      this.status.setAttribute("aria-live", "polite");
       try {
         const files = await load();
+        if (this.stopped) throw new Error("stopped");
         this.python = new Python(files, ({ step, steps, text }) => {
           this.meter.hidden = false;
           Object.assign(this.meter, { max: steps, value: step - 1 });
           this.say(`Loading ${text} (${step} of ${steps}); about 25 MB, once.`);
         });
         await this.python.start();
+        if (this.stopped) throw new Error("stopped");
         this.prepare();
         this.say("The first images");
         let error = "";
@@ -131,6 +135,7 @@ for look in watched(epochs=EPOCHS):
           if (kind === "display") this.look(JSON.parse(content["application/json"]));
           if (kind === "error") error = content;
         });
+        this.status.setAttribute("aria-live", "polite");
         if (error) this.say(error.trim().split("\n").at(-1));
         else if (!this.stopped) this.end();
       } catch (error) {
@@ -146,12 +151,15 @@ for look in watched(epochs=EPOCHS):
 
     stop() {
       this.stopped = true;
+      this.status.setAttribute("aria-live", "polite");
       if (this.python) this.python.stop();
       this.say("Stopped. What was learned is gone; a new training begins anew.");
     }
 
     prepare() {
       this.meter.hidden = true;
+      this.valid = undefined;
+      this.numbers = "";
       this.loss = new Curve("loss", 2.4, (value) => value.toFixed(1));
       this.accuracy = new Curve("accuracy", 1, (value) => `${Math.round(100 * value)}%`);
       this.filters = Array.from({ length: 8 }, () => make("canvas"));

@@ -62,8 +62,12 @@ settle("/work", files.to_py())
 session = Session(lambda kind, content: post(kind, json.dumps(content)))
 `;
 
+/* A cell may print without end; what the page can't show isn't sent, or Stop would have
+   to wait behind it. */
+const MOST = 1_000_000;
 let python, session;
 let running = null;
+let sent = 0;
 
 async function start(message) {
   progress(1, "Python 3.12");
@@ -81,9 +85,12 @@ async function start(message) {
   python.unpackArchive(await wheelBytes(message), "wheel");
   progress(5, "a session");
   python.globals.set("files", message.files || {});
-  python.globals.set("post", (kind, content) =>
-    tell("output", { id: running, type: kind, content: JSON.parse(content) })
-  );
+  python.globals.set("post", (kind, content) => {
+    const printed = kind === "stdout" || kind === "stderr";
+    if (printed) sent += content.length;
+    if (printed && sent > MOST) return;
+    tell("output", { id: running, type: kind, content: JSON.parse(content) });
+  });
   python.runPython(START);
   session = python.globals.get("session");
   tell("ready", {});
@@ -91,6 +98,7 @@ async function start(message) {
 
 function run({ id, source, name }) {
   running = id;
+  sent = 0;
   const began = performance.now();
   let ok = false;
   try {

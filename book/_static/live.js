@@ -46,6 +46,7 @@
         this.worker.onerror = (event) => {
           event.preventDefault();
           reject(new Error(event.message || "the worker could not be started"));
+          this.end();
         };
         this.reject = reject;
       });
@@ -56,7 +57,8 @@
 
     /* Run a cell; the promise has {ok, seconds}, or {stopped: true}. */
     async run(source, show, name = "") {
-      await this.start();
+      if (!this.ready) return { ok: false, stopped: true }; // ended since it was started
+      await this.ready;
       const id = ++this.last;
       return new Promise((end) => {
         this.jobs.set(id, { show, end });
@@ -86,7 +88,7 @@
   );
   const CONSTANTS = new Set(["True", "False", "None"]);
   const WORD =
-    /(#[^\n]*)|((?:[rRbBfFuU]{0,2})(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|(\b(?:0[xXbBoO][\da-fA-F_]+|\d[\d_]*\.?[\d_]*(?:[eE][+-]?\d+)?j?)|\.\d+)|([A-Za-z_]\w*)|([^\w\s])|(\s+)/g;
+    /(#[^\n]*)|((?:[rRbBfFuU]{0,2})(?:"""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?))|(\b(?:0[xXbBoO][\da-fA-F_]+|\d[\d_]*\.?[\d_]*(?:[eE][+-]?\d+)?j?)|\.\d+)|([A-Za-z_]\w*)|([^\w\s])|(\s+)|([^])/gu;
 
   function colored(source) {
     const pieces = [];
@@ -191,9 +193,12 @@
     );
   }
 
+  const MOST = 200_000; // letters below a cell
+
   class Output {
     constructor(element) {
       this.element = element;
+      this.length = 0;
       this.original = [...element.childNodes].map((node) => node.cloneNode(true));
       this.fresh = false;
     }
@@ -205,6 +210,7 @@
       if (this.image) this.image.hidden = true;
       this.element.replaceChildren(...(this.figure ? [this.figure] : []));
       this.last = null;
+      this.length = 0;
     }
 
     put(node) {
@@ -213,6 +219,11 @@
     }
 
     say(kind, text) {
+      if (this.length > MOST) return;
+      this.length += text.length;
+      if (this.length > MOST) {
+        text = `${text.slice(0, 1000)}\n... and more than fits into a page\n`;
+      }
       if (!this.last || this.last.dataset.kind !== kind) {
         this.last = make("pre", { "data-kind": kind });
         this.put(
@@ -229,7 +240,9 @@
     draw(svg, words) {
       const address = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
       const shown = this.image || make("img", { class: "dark-light", alt: words });
-      shown.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
+      for (const event of ["load", "error"]) {
+        shown.addEventListener(event, () => URL.revokeObjectURL(address), { once: true });
+      }
       if (this.image) {
         this.image.classList.add("dark-light");
         this.image.hidden = false;
@@ -266,11 +279,14 @@
     }
 
     restore() {
+      this.last = this.figure = this.image = null;
       this.element.replaceChildren(...this.original.map((node) => node.cloneNode(true)));
     }
   }
 
   /* ---- A cell of the page, and one that the page doesn't show. ---- */
+
+  const edits = new Map(); // of cells, while the page is open
 
   class Cell {
     constructor(page, number, told, box) {
@@ -298,7 +314,11 @@
       }
       const note = notes.map((text) => make("p", { class: "live-note", text }));
       if (input && !this.told.needs) {
-        this.editor = new Editor(this.told.source, `Cell ${this.number}`, () => this.go());
+        const begun = edits.get(this.number) ?? this.told.source;
+        this.editor = new Editor(begun, `Cell ${this.number}`, () => this.go());
+        this.editor.area.addEventListener("input", () => {
+          edits.set(this.number, this.editor.text);
+        });
         const bar = make(
           "div",
           { class: "live-bar" },
@@ -331,9 +351,12 @@
     }
 
     reset() {
+      if (this.page.refuses()) return;
       this.editor.text = this.told.source;
+      edits.delete(this.number);
       this.output.restore();
       this.seconds.textContent = "";
+      this.ran = false;
     }
 
     async run(python) {
@@ -433,6 +456,7 @@
     }
 
     reset() {
+      if (this.page.refuses()) return;
       this.editor.text = this.stub;
       this.keep();
       this.output.begin();
@@ -503,16 +527,18 @@
     }
 
     idle() {
-      this.stopButton.disabled = !this.busy;
+      this.stopButton.disabled = !this.busy && !this.python.ready;
       this.allButton.disabled = this.busy;
     }
 
     /* One thing at a time. */
+    refuses() {
+      if (this.busy) this.say("Python is busy: wait, or press Stop.");
+      return this.busy;
+    }
+
     async alone(act) {
-      if (this.busy) {
-        this.say("Python is busy: wait, or press Stop.");
-        return;
-      }
+      if (this.refuses()) return;
       this.busy = true;
       this.idle();
       try {
@@ -530,10 +556,10 @@
 
     trouble(error) {
       const reach = navigator.onLine === false ? "this computer is offline" : error.message;
-      this.say(
-        `Python could not be loaded (${reach}). It comes from cdn.jsdelivr.net, which ` +
-          "must be reachable; then press Run again."
-      );
+      const hint = /fetch|offline/i.test(reach)
+        ? " It comes from cdn.jsdelivr.net, which must be reachable; then press Run again."
+        : "";
+      this.say(`Python could not be loaded (${reach}).${hint}`);
     }
 
     load() {
@@ -544,7 +570,8 @@
       const hiddenTroubles = [];
       for (const cell of cells) {
         if (cell.told.needs) continue;
-        this.say(`Running cell ${cell.number} of ${this.cells.at(-1).number}`);
+        const all = this.cells.filter((other) => other.box).length;
+        this.say(`Running cell ${Math.min(cell.number, all)} of ${all}`);
         const { ok, stopped, told } = await cell.run(this.python);
         if (stopped) return;
         if (!ok && cell.box) {
@@ -580,7 +607,15 @@
     check(exercise) {
       return this.alone(async () => {
         this.say("Checking");
-        await this.python.run(CHECKS, () => {});
+        let told = "";
+        const first = await this.python.run(CHECKS, (_, content) => {
+          told = content;
+        });
+        if (first.stopped) return;
+        if (!first.ok) {
+          this.say(told.trim().split("\n").at(-1));
+          return;
+        }
         const { ok, stopped } = await exercise.run(this.python);
         if (!stopped) this.say(ok ? "Done." : "The exercise stopped with an error.");
       });
@@ -620,10 +655,13 @@
   let page = null;
   let opening = false;
 
+  function forget() {
+    document.querySelectorAll(".live-notice").forEach((box) => box.remove());
+  }
+
   function notice(...words) {
-    const old = document.querySelector(".live-panel");
-    if (old) old.remove();
-    const box = make("div", { class: "live-panel", role: "status" });
+    forget();
+    const box = make("div", { class: "live-panel live-notice", role: "status" });
     for (const word of words) box.append(word);
     box.append(
       make("button", { type: "button", text: "Close", on: { click: () => box.remove() } })
@@ -655,6 +693,7 @@
     opening = true;
     try {
       page = new Page(await told());
+      forget();
     } catch (error) {
       notice(`The page's cells could not be loaded (${error.message}).`);
     } finally {
