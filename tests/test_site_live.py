@@ -50,7 +50,7 @@ def test_a_cell_runs_those_above_it_first(live):
     before = visit.texts()
     runs = visit.page.eval_on_selector_all(
         "article div.cell",
-        "all => all.map(c => !!c.querySelector('.live-run')?.offsetParent)",
+        "all => all.map(c => !!c.querySelector('.live-run')?.checkVisibility())",
     )
     last = max(k for k, text in enumerate(before) if text.strip() and runs[k]) + 1
     visit.run(last)
@@ -125,7 +125,6 @@ def test_words_come_while_a_cell_runs(live):
 def test_stop_ends_an_endless_loop(live):
     visit = live("pooling").begin()
     stop = visit.page.get_by_role("button", name="Stop", exact=True)
-    assert stop.is_disabled()
     visit.write(1, "kept = 1\nwhile True:\n    pass")
     visit.cell(1).get_by_role("button", name="Run cell 1").click()
     visit.wait("^Running")
@@ -166,6 +165,72 @@ def test_close_gives_the_page_back(live):
     visit.begin()  # and once more
     visit.run(1)
     assert visit.status() == "Done."
+
+
+def workers(visit):
+    """How many workers run in the page, after a moment."""
+    visit.page.wait_for_timeout(500)
+    return len(visit.page.workers)
+
+
+@pytest.mark.parametrize("button", ["Stop", "Close"])
+def test_no_python_is_left_after_stopping_a_check(live, button):
+    visit = live("shapes").begin()
+    assert workers(visit) == 1
+    visit.page.evaluate(
+        """name => {
+            document.querySelectorAll("details").forEach(d => { d.open = true });
+            document.querySelector(".live-exercise .live-run").click();
+            [...document.querySelectorAll(".live-panel button")]
+                .find(b => b.textContent === name).click();
+        }""",
+        button,
+    )
+    assert workers(visit) == 0
+    assert visit.complaints == []
+
+
+def test_edits_last_while_the_page_is_open(live):
+    visit = live("pooling").begin()
+    visit.write(1, "print('mine')")
+    visit.page.get_by_role("button", name="Close").click()
+    visit.begin()
+    assert visit.cell(1).locator("textarea").input_value() == "print('mine')"
+    visit.run(1)
+    assert visit.texts()[0] == "mine\n"
+
+
+def test_reset_waits_until_the_cell_has_ended(live):
+    visit = live("pooling").begin()
+    visit.write(1, "import time\nfor k in range(6):\n    print(k)\n    time.sleep(0.3)")
+    visit.cell(1).get_by_role("button", name="Run cell 1").click()
+    visit.wait("^Running")
+    visit.cell(1).get_by_role("button", name="Reset").click()
+    assert "busy" in visit.status()
+    visit.wait("^Done")
+    assert visit.texts()[0].split() == list("012345")
+
+
+def test_printing_without_end_can_be_stopped(live):
+    visit = live("pooling").begin()
+    visit.write(1, "while True:\n    print('x' * 60)")
+    visit.cell(1).get_by_role("button", name="Run cell 1").click()
+    visit.page.wait_for_timeout(3000)
+    visit.page.get_by_role("button", name="Stop", exact=True).click(timeout=5000)
+    visit.wait("^Stopped", 5)
+    text = visit.texts()[0]
+    assert "more than fits" in text and len(text) < 400_000
+
+
+def test_the_two_boxes_leave_each_other_alone(browser):
+    with Visit(browser, "digits.html") as visit:
+        page = visit.page
+        train = page.get_by_role("button", name="Train it here")
+        train.click()
+        assert page.locator(".live-notice").count() == 1
+        train.click()
+        assert page.locator(".live-notice").count() == 1
+        assert train.is_visible()
 
 
 def test_a_cell_that_needs_more_is_marked_and_skipped(live):
@@ -358,6 +423,13 @@ def test_words_of_python_are_told_apart(live):
     )
     assert ["c1", "# why"] in kinds and ["s2", '"a # b"'] in kinds
     assert ["s2", "f'{x}'"] in kinds and ["mi", "1.5e3"] in kinds
+    odd = "1j5 = '𝑥' # 😀\\n𝑥"
+    pieces = visit.page.evaluate(
+        """source => cnnbookLive.parts.colored(source)
+            .map(p => p.textContent ?? p).join("")""",
+        odd,
+    )
+    assert pieces == odd
     assert ["nf", "f"] in kinds and ["kc", "None"] in kinds and ["k", "return"] in kinds
 
 
@@ -402,10 +474,12 @@ def test_training_can_be_stopped_and_begun_again(live):
     page.wait_for_selector("div.train-here .train-line", timeout=60_000)
     box.get_by_role("button", name="Stop").click()
     assert box.locator(".live-status").inner_text().startswith("Stopped")
+    page.evaluate("cnnbookTraining.valid = 0.5")  # of the first training
     begin.click()
     page.wait_for_function(
-        "/images/.test(cnnbookTraining.status.textContent)", timeout=60_000
+        "/images,/.test(cnnbookTraining.status.textContent)", timeout=60_000
     )
+    assert "held back" not in box.locator(".live-status").inner_text()
     box.get_by_role("button", name="Stop").click()
     assert visit.complaints == []
 

@@ -18,7 +18,7 @@ def test_what_is_compared():
     assert words("epoch 1: 2\nepoch 2: 1") == words("epoch 1: 3")
     assert words("a 1") != words("b 1")
     assert numbers("12,000 and -1.50e-3") == [(12000, 1), (-0.0015, 1e-5)]
-    assert apart("0.123", "0.124") is None and apart("0.1234", "0.2") is not None
+    assert apart("0.123", "0.124") is None and apart("0.1234", "0.2345") is not None
     assert apart("1 2", "1") is not None
 
 
