@@ -331,11 +331,11 @@ LIBRARY = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("found"
 # %% ../book/threads.md #write_product
 def write_product(a, b, out) -> None:
     """Write a @ b to `out`, for stacks of matrices (..., M, K) and (..., K, N)."""
-    if LIBRARY or a.shape[-1] < 64:
-        np.matmul(a, b, out=out)
+    if LIBRARY or a.shape[-1] < 64 or a.shape[-1] != b.shape[-2]:
+        np.matmul(a, b, out=out)  # it refuses what einsum would stretch
         return
     rows, columns = np.ascontiguousarray(a), np.ascontiguousarray(b.swapaxes(-1, -2))
-    np.einsum("...ik,...jk->...ij", rows, columns, out=out)
+    np.einsum("...ik,...jk->...ij", rows, columns, out=out, casting="same_kind")
 
 # %% ../book/threads.md #product
 def product(a, b) -> np.ndarray:

@@ -137,13 +137,15 @@ def numbers(text):
     return found
 
 
-def apart(page, run, tolerance=1e-3):
+def apart(page, run, tolerance=1e-3, units=1):
     """The first two numbers that differ by more than a share and a last digit."""
     ours, theirs = numbers(page), numbers(run)
     if len(ours) != len(theirs):
         return f"{len(ours)} numbers and {len(theirs)}"
     for (a, unit), (b, other) in zip(ours, theirs, strict=True):
-        if abs(a - b) > tolerance * max(abs(a), abs(b)) + 1.01 * max(unit, other):
+        if abs(a - b) > tolerance * max(abs(a), abs(b)) + 1.01 * units * max(
+            unit, other
+        ):
             return f"{a} and {b}"
     return None
 

@@ -459,6 +459,15 @@ def test_huge_logits(dtype, size):
     np.testing.assert_array_equal(dlogits[0], [0.5, -0.5, 0])
 
 
+def test_examples_far_apart():
+    """Each example is shifted by its own largest logit, not by that of the batch."""
+    near = np.array([[0, 1, 2.5]])
+    both = np.concatenate([near, near + 2000])
+    logs = log_softmax(both)
+    np.testing.assert_allclose(logs[0], logs[1], rtol=1e-12)
+    np.testing.assert_allclose(softmax(both)[0], softmax(near)[0], rtol=1e-12)
+
+
 def test_float32_stays():
     """float32 in, float32 out; whole numbers become float64."""
     x = np.zeros((2, 3), np.float32)

@@ -1468,7 +1468,7 @@ MISTAKES["fast.multiply"] = {
         "cut(out, count)[..., ::-1, :, :]",
     ),
     "written to a copy": ("cut(out, count)", "cut(out.copy(), count)"),
-    "matrix turned": ("np.matmul(matrix, s", "np.matmul(matrix[..., ::-1], s"),
+    "matrix turned": ("product(matrix, s", "product(matrix[..., ::-1], s"),
 }
 MISTAKES["fast.gather"] = {
     "kernel transposed": ("(0, 1, 3, 4, 2)", "(0, 1, 4, 3, 2)"),
@@ -2319,6 +2319,23 @@ MISTAKES["threads.product"] = {
     "blocks too long": ("each, 4)", "each, 8)"),
     "the work of one column": ("= math.prod(b.shape)", "= len(b)"),
 }
+MISTAKES["threads.write_product"] = {
+    "no library taken for one": ("if LIBRARY or", "if True or"),
+    "a library taken for none": ("if LIBRARY or", "if"),
+    "always by einsum": ("a.shape[-1] < 64", "False"),
+    "always by einsum, but for more": ("a.shape[-1] < 64", "a.shape[-1] < 63"),
+    "by einsum from 65 terms on": ("a.shape[-1] < 64", "a.shape[-1] < 65"),
+    "whatever the shapes": (" or a.shape[-1] != b.shape[-2]", ""),
+    "not side by side on the left": ("np.ascontiguousarray(a)", "a"),
+    "not side by side on the right": (
+        "np.ascontiguousarray(b.swapaxes(-1, -2))",
+        "b.swapaxes(-1, -2)",
+    ),
+    "a turned": ("matmul(a, b, out", "matmul(a[..., ::-1, :], b, out"),
+    "rows turned": ("rows, columns, out", "rows[..., ::-1, :], columns, out"),
+    "terms turned": ("rows, columns, out", "rows[..., ::-1], columns, out"),
+    "into something else": ("columns, out=out, ", "columns, "),
+}
 MISTAKES["threads.Buffers"] = {
     "memory in use": ("if fits and ", "if fits or "),
     "in use or not": (
@@ -3028,7 +3045,14 @@ def crew():
 
 @pytest.fixture
 def few(monkeypatch):
-    """Return a function that sets how many multiplications are few."""
+    """Return a function that sets how many multiplications are few.
+
+    Small matrices are then multiplied without copies, as kernels for AVX-512 do: what
+    follows from that is tested on machines that have others, too.
+    """
+    with threads.PRODUCTS:
+        pass  # the libraries are found, and don't say anything else later
+    monkeypatch.setattr(threads.PRODUCTS, "direct", True)
 
     def set_to(count):
         monkeypatch.setattr(threads, "SMALL", count)
@@ -4019,6 +4043,59 @@ def test_threads_blocks(least, few, monkeypatch):
                 if total % count == 0 and total // count >= least
             ]
             assert threads.blocks(total, each, least) == (counts or [1])[0]
+
+
+@pytest.mark.parametrize("k", [1, 63, 64, 200, 0])
+def test_threads_products_without_a_library(monkeypatch, k):
+    """As in a browser: long sums by einsum, for matrices and stacks, in any layout."""
+    rng = np.random.default_rng(k)
+    monkeypatch.setattr(threads, "LIBRARY", False)
+    for dtype, close in ((np.float32, 1e-4), (np.float64, 1e-12)):
+        a, b = rng.normal(size=(7, k)).astype(dtype), rng.normal(size=(k, 5))
+        for first in (a, np.asfortranarray(a), a[::-1]):
+            for second in (b.astype(dtype), np.asfortranarray(b.astype(dtype))):
+                found = threads.product(first, second)
+                assert found.dtype == dtype
+                assert np.allclose(found, first @ second, atol=close)
+        stack = rng.normal(size=(2, 3, k, 5)).astype(dtype)
+        out = np.full((2, 3, 7, 5), np.nan, dtype)
+        threads.write_product(a[None, None], stack, out)
+        assert np.allclose(out, a @ stack, atol=close)
+        tall = rng.normal(size=(2, 3, 4, k)).astype(dtype)
+        out = np.full((2, 3, 4, 5), np.nan, dtype)
+        threads.write_product(tall, stack, out)
+        assert np.allclose(out, tall @ stack, atol=close)
+
+
+@pytest.mark.parametrize(("library", "k"), [(True, 64), (False, 63), (False, 64)])
+def test_threads_who_multiplies(monkeypatch, library, k):
+    """A library, if there is one; without, einsum of long sums that lie in a row."""
+    calls, matmul, einsum = [], np.matmul, np.einsum
+
+    def by_einsum(subscripts, *operands, **others):
+        calls.append("einsum")
+        for operand in operands:
+            assert operand.strides[-1] == operand.itemsize
+        return einsum(subscripts, *operands, **others)
+
+    def by_matmul(*operands, **others):
+        calls.append("matmul")
+        return matmul(*operands, **others)
+
+    a = np.random.default_rng(k).normal(size=(k, 7)).T
+    b = np.ascontiguousarray(a.T)
+    out = np.empty((7, 7), np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "LIBRARY", library)
+        patch.setattr(np, "einsum", by_einsum)
+        patch.setattr(np, "matmul", by_matmul)
+        threads.write_product(a, b, out)
+        assert calls == ["einsum" if not library and k >= 64 else "matmul"]
+        with pytest.raises(ValueError, match="mismatch"):
+            threads.write_product(a, np.ones((1, 7)), out)
+        with pytest.raises(ValueError, match="mismatch"):
+            threads.product(a, np.ones((1, 7)))
+    assert np.allclose(out, a @ b, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("rows", "count"), [(40, 8), (12, 3), (23, 1), (4, 1)])

@@ -38,9 +38,9 @@ def test_chapter_runs_from_top_to_bottom(live, name, tmp_path):
 
     Words are the same. Numbers are the same to a thousandth, or to a unit of their
     last digit. Where the browser has other data than the page (the sample, not all
-    of MNIST), or a smaller setting, the page's numbers are others. Then the same cells
-    run on this machine, too, and their numbers are the same to a twentieth: what is
-    learned depends a little on how sums are rounded.
+    of MNIST), or a smaller setting, the page says something else. Then the same cells
+    run on this machine, too, and their numbers are the same to a tenth, or to three
+    units: what is learned depends a little on how sums are rounded.
     """
     cells = told(name)["cells"]
     shown = [cell for cell in cells if not cell["hidden"]]
@@ -59,12 +59,14 @@ def test_chapter_runs_from_top_to_bottom(live, name, tmp_path):
         if cell["needs"]:
             assert page == run, number
             continue
+        assert bool(page.strip()) == bool(run.strip()), number
         if same:
             assert words(page) == words(run), number
             assert apart(page, run) is None, (number, apart(page, run))
         else:
-            assert words(TRUTH.sub("#", page)) == words(TRUTH.sub("#", run)), number
-            assert apart(other, run, 0.05) is None, (number, apart(other, run, 0.05))
+            assert words(TRUTH.sub("#", other)) == words(TRUTH.sub("#", run)), number
+            found = apart(other, run, 0.1, units=3)
+            assert found is None, (number, found)
         assert visit.cell(number).locator(".live-error, .live-stderr").count() == 0
     broken = visit.page.eval_on_selector_all(
         "article div.cell.live .cell_output img",

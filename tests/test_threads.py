@@ -1030,30 +1030,6 @@ def test_every_thread_has_memory_of_its_own():
     assert np.all(held[0] == 7)
 
 
-@pytest.mark.parametrize("k", [1, 63, 64, 200, 0])
-def test_without_a_library_products_are_the_same(monkeypatch, k):
-    """As in a browser: long sums by einsum, for matrices and stacks, in any layout."""
-    from cnnbook import threads
-
-    rng = np.random.default_rng(k)
-    monkeypatch.setattr(threads, "LIBRARY", False)
-    for dtype, close in ((np.float32, 1e-4), (np.float64, 1e-12)):
-        a, b = rng.normal(size=(7, k)).astype(dtype), rng.normal(size=(k, 5))
-        for first in (a, np.asfortranarray(a), a[::-1]):
-            for second in (b.astype(dtype), np.asfortranarray(b.astype(dtype))):
-                found = threads.product(first, second)
-                assert found.dtype == dtype
-                assert np.allclose(found, first @ second, atol=close)
-        stack = rng.normal(size=(2, 3, k, 5)).astype(dtype)
-        out = np.full((2, 3, 7, 5), np.nan, dtype)
-        threads.write_product(a[None, None], stack, out)
-        assert np.allclose(out, a @ stack, atol=close)
-        tall = rng.normal(size=(2, 3, 4, k)).astype(dtype)
-        out = np.full((2, 3, 4, 5), np.nan, dtype)
-        threads.write_product(tall, stack, out)
-        assert np.allclose(out, tall @ stack, atol=close)
-
-
 def test_a_network_without_a_library(monkeypatch):
     from cnnbook import threads
     from cnnbook.models import MODELS
