@@ -88,6 +88,12 @@ class Live(Visit):
             timeout=1000 * seconds,
         )
 
+    def unfold(self):
+        """Open whatever is folded: a click would not find what is in it."""
+        self.page.evaluate(
+            "document.querySelectorAll('details').forEach(d => { d.open = true })"
+        )
+
     def cell(self, number):
         """The page's cell of a number, counted from 1."""
         return self.page.locator("article div.cell").nth(number - 1)

@@ -93,6 +93,14 @@ def test_packed_network_of_the_book_is_small_ascii_and_one_line():
     assert len(text) < 950_000 and text.isascii() and "\n" not in text
 
 
+@pytest.mark.parametrize("weight", [1e39, np.inf, np.nan])
+def test_weight_that_float32_cannot_hold_is_refused(weight):
+    model = Sequential(Flatten(), Linear(4, 2, rng=0)).astype(np.float64)
+    model[1].weight.data[0, 0] = weight
+    with pytest.raises(ValueError, match=r"^model: Linear.*too large for float32"):
+        draw.packed(model, (1, 2, 2))
+
+
 def test_weights_in_float64_are_packed_in_float32():
     model = Sequential(Flatten(), Linear(4, 2, rng=0)).astype(np.float64)
     packed = json.loads(draw.packed(model, (1, 2, 2)))
@@ -123,7 +131,13 @@ def test_network_that_the_script_cannot_compute_is_refused(layers, told):
 def test_what_is_no_network_is_refused():
     with pytest.raises(TypeError, match="^model: needs a Sequential, got Linear"):
         draw.packed(Linear(2, 2))
-    for text in ("", "[]", "{}", '{"layers": [{}]}', '{"layers": 3}'):
+    broken = (
+        '{"layers": [{"kind": "linear", "weight": {"shape": [2, 2], "data": "%s"}}]}'
+    )
+    for text in (
+        *("", "[]", "{}", '{"layers": [{}]}', '{"layers": 3}', '{"layers": ["relu"]}'),
+        *(broken % letters for letters in ("AACAPw==", "A", "é")),
+    ):
         with pytest.raises(ValueError, match="^text: no packed network"):
             draw.unpacked(text)
 
@@ -220,7 +234,13 @@ def test_nothing_drawn_is_an_empty_picture():
         ([[[1, 2]], [[1, 2], [3]]], TypeError, r"strokes\[1\]: needs points"),
         ([[["a", "b"]]], TypeError, r"strokes\[0\]: needs points"),
         ([[[0, np.nan]]], ValueError, r"strokes\[0\]: holds NaN"),
-        ([[[0, 0]], [[np.inf, 0]]], ValueError, r"strokes\[1\]: holds NaN or inf"),
+        ([[[0, 0]], [[np.inf, 0]]], ValueError, r"strokes\[1\]: holds NaN, or points"),
+        (
+            [[[0, 0], [1e300, -1e300]]],
+            ValueError,
+            r"strokes\[0\]: .* far off the canvas",
+        ),
+        ([[[0, 1j]]], TypeError, r"strokes\[0\]: needs points"),
     ],
 )
 def test_what_is_no_drawing_is_refused(strokes, kind, told):

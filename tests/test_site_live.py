@@ -47,10 +47,10 @@ def test_edit_run_and_reset(live):
 
 def test_a_cell_runs_those_above_it_first(live):
     visit = live("gradcheck").begin()
+    visit.unfold()
     before = visit.texts()
     runs = visit.page.eval_on_selector_all(
-        "article div.cell",
-        "all => all.map(c => !!c.querySelector('.live-run')?.checkVisibility())",
+        "article div.cell", "all => all.map(c => !!c.querySelector('.live-run'))"
     )
     last = max(k for k, text in enumerate(before) if text.strip() and runs[k]) + 1
     visit.run(last)
@@ -177,9 +177,9 @@ def workers(visit):
 def test_no_python_is_left_after_stopping_a_check(live, button):
     visit = live("shapes").begin()
     assert workers(visit) == 1
+    visit.unfold()
     visit.page.evaluate(
         """name => {
-            document.querySelectorAll("details").forEach(d => { d.open = true });
             document.querySelector(".live-exercise .live-run").click();
             [...document.querySelectorAll(".live-panel button")]
                 .find(b => b.textContent === name).click();
@@ -278,9 +278,7 @@ def test_an_exercise_is_checked_and_kept(live):
     """The reader's code is kept in the browser, and checked in the page."""
     visit = live("shapes").begin()
     page = visit.page
-    page.evaluate(
-        "document.querySelectorAll('details').forEach(d => { d.open = true })"
-    )
+    visit.unfold()
     exercise = page.locator("div.exercise:has(.live-exercise)").first
     area = exercise.locator("textarea")
     stub = area.input_value()

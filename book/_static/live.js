@@ -204,10 +204,14 @@
     }
 
     /* What the next run shows takes the place of all that is there, captions apart. */
-    begin() {
+    begin(edited = true) {
       this.figure = this.element.querySelector("figure");
       this.image = this.figure && this.figure.querySelector("img");
-      if (this.image) this.image.hidden = true;
+      if (this.image) {
+        this.image.hidden = true;
+        this.words ??= this.image.alt; // what the page says of its own picture
+        this.edited = edited;
+      }
       this.element.replaceChildren(...(this.figure ? [this.figure] : []));
       this.last = null;
       this.length = 0;
@@ -246,6 +250,7 @@
       if (this.image) {
         this.image.classList.add("dark-light");
         this.image.hidden = false;
+        this.image.alt = this.edited ? words : this.words;
         this.image.removeAttribute("width");
         this.image.removeAttribute("height");
         const link = this.image.closest("a[href]");
@@ -362,7 +367,7 @@
     async run(python) {
       let told = "";
       if (this.output) {
-        this.output.begin();
+        this.output.begin(this.source !== this.told.source);
         this.box.classList.add("live-running");
         this.box.setAttribute("aria-busy", "true");
         this.seconds.textContent = "running";
