@@ -91,7 +91,9 @@ class Live(Visit):
     def unfold(self):
         """Open whatever is folded: a click would not find what is in it."""
         self.page.evaluate(
-            "document.querySelectorAll('details').forEach(d => { d.open = true })"
+            """document.querySelectorAll("details").forEach(d => { d.open = true });
+            document.querySelectorAll(".toggle-hidden")
+                .forEach(box => box.classList.remove("toggle-hidden"));"""
         )
 
     def cell(self, number):

@@ -115,7 +115,8 @@
 
   class Editor {
     constructor(source, label, run) {
-      this.colors = make("pre", { "aria-hidden": "true" });
+      /* Not a pre: the theme makes those reachable by Tab where they scroll. */
+      this.colors = make("div", { class: "live-colors", "aria-hidden": "true" });
       this.area = make("textarea", {
         rows: "1", // the colored text behind it has the height
         "aria-label": label,
