@@ -173,8 +173,13 @@ class Words(io.TextIOBase):
 # %% ../book/session.md #trouble
 def trouble(error: BaseException) -> str:
     """Return an error as Python shows it, without the session's own lines."""
+
+    def is_ours(frame) -> bool:
+        named = frame.f_code.co_filename.startswith("<cell")
+        return not named or frame.f_globals is globals()
+
     trace = error.__traceback__
-    while trace and not trace.tb_frame.f_code.co_filename.startswith("<cell"):
+    while trace and is_ours(trace.tb_frame):
         trace = trace.tb_next
     try:
         lines = traceback.format_exception(type(error), error, trace)

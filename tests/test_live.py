@@ -39,6 +39,8 @@ def test_cells_with_their_marks():
             cell("z = 3", ":tags: [remove-input]\n\n"),
             cell("import a\nassert fast", ":tags: [remove-cell, not-live]\n\n"),
             cell("main()", ":tags: [skip-execution]\n\n"),
+            cell("main()", ":tags: [remove-cell, skip-execution]\n\n"),
+            cell("import PIL", ":tags: [needs-pillow]\n\n"),
         ]
     )
     cells = cells_of(text)
@@ -49,9 +51,13 @@ def test_cells_with_their_marks():
         "import torch",
         "z = 3",
         "import a",
+        "main()",
+        "import PIL",
     ]
-    assert [c["hidden"] for c in cells] == [True, False, True, False, False, True]
-    assert [c["needs"] for c in cells] == [None, None, None, "torch", None, None]
+    hidden = [True, False, True, False, False, True, False, False]
+    assert [c["hidden"] for c in cells] == hidden
+    needs = [None, None, None, "torch", None, None, "a command line", None]
+    assert [c["needs"] for c in cells] == needs
 
 
 def test_smaller_settings():

@@ -4,9 +4,11 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
+import cnnbook.session as session_module
 from cnnbook.session import (
     Session,
     Words,
@@ -85,6 +87,22 @@ def test_syntax_error_as_python_shows_it(session):
     error = printed(session, "error")
     assert error.splitlines()[0].strip().startswith('File "<cell 1>", line')
     assert "SyntaxError" in error and "ast.py" not in error
+
+
+def test_session_that_a_cell_defines_hides_its_own_lines(session):
+    """As in the chapter that defines it, when that runs live."""
+    source = Path(session_module.__file__).read_text(encoding="utf-8")
+    assert session.run(source), printed(session, "error")
+    assert session.run(
+        "told = []\n"
+        "inner = Session(lambda kind, content: told.append(content))\n"
+        "ran = inner.run('x = 1\\nx / 0')\n"
+        "print(ran, told[-1])"
+    )
+    assert printed(session, "stdout").splitlines()[:2] == [
+        "False Traceback (most recent call last):",
+        '  File "<cell 1>", line 2, in <module>',
+    ]
 
 
 def test_errors_in_showing_are_told(session):

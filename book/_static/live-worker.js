@@ -71,7 +71,8 @@ let sent = 0;
 
 async function start(message) {
   progress(1, "Python 3.12");
-  await Promise.all(Object.entries(DIGESTS).map(preload));
+  const wheel = wheelBytes(message);
+  await Promise.all([wheel, ...Object.entries(DIGESTS).map(preload)]);
   script("pyodide.js");
   script("pyodide.asm.js");
   python = await loadPyodide({ indexURL: CDN });
@@ -82,7 +83,7 @@ async function start(message) {
   progress(3, "Matplotlib");
   await python.loadPackage(["matplotlib"], quiet);
   progress(4, "cnnbook and its digits");
-  python.unpackArchive(await wheelBytes(message), "wheel");
+  python.unpackArchive(await wheel, "wheel");
   progress(5, "a session");
   python.globals.set("files", message.files || {});
   python.globals.set("post", (kind, content) => {
