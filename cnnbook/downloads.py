@@ -35,6 +35,7 @@ OPTIONS = re.compile(r"\A(?::[\w-]+:[^\n]*\n)+\n?")
 # %% ../book/downloads.md #DROPPED
 DROPPED = {
     *("solution-end", "explorer", "draw", "status", "nb-exec-table", "index", "glue"),
+    "container",
 }
 
 # %% ../book/downloads.md #plain_block
@@ -47,6 +48,8 @@ def plain_block(name: str, title: str, body: str) -> str:
         return f"$$\n{body}\n$$"
     if name in ("code", "code-block"):
         return f"```{title}\n{body}\n```"
+    if name == "glue:md":
+        return f"{{glue:md}}`{title}`"
     if name == "chapter":
         return f"*Afterwards you can {body}*"
     if name == "solution-start":
@@ -237,11 +240,12 @@ def to_be_read(cell, source: str) -> str | None:
     """Return a cell as Markdown if it can't run just anywhere, or None if it can."""
     tags = cell.metadata.get("tags", [])
     needs = [tag.removeprefix("needs-") for tag in tags if tag.startswith("needs-")]
-    if not needs and "remove-input" not in tags:
+    if not needs and not {"remove-input", "page-only"} & {*tags}:
         return None
     texts = [output_text(output) for output in cell.get("outputs", [])]
-    if needs:
-        texts.insert(0, f"*Not run here: it needs {needs[0]}.*")
+    if needs or "page-only" in tags:
+        what = needs[0] if needs else "what only the page has computed"
+        texts.insert(0, f"*Not run here: it needs {what}.*")
         texts.insert(1, fenced(source, "python"))
     return "\n\n".join(text for text in texts if text)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'RUNNING', 'cut_last', 'without_magic', 'silent', 'looks', 'in_lines', 'Words', 'trouble', 'shown_as',
-           'stand_in', 'stand_ins', 'Session', 'settle']
+           'stand_in', 'stand_ins', 'Drawn', 'open_figures', 'Session', 'settle']
 
 # %% ../book/session.md #imports
 import ast
@@ -238,6 +238,28 @@ def stand_ins() -> None:
         Markdown=shown_as("_repr_markdown_"),
     )
 
+# %% ../book/session.md #Drawn
+class Drawn:
+    """A figure of pyplot, as SVG; it is closed."""
+
+    def __init__(self, number: int):
+        from matplotlib import pyplot
+
+        svg = io.StringIO()
+        figure = pyplot.figure(number)
+        figure.savefig(svg, format="svg", bbox_inches="tight")
+        pyplot.close(figure)
+        self.svg, self.alt = svg.getvalue(), "A figure drawn with pyplot."
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+# %% ../book/session.md #open_figures
+def open_figures() -> list:
+    """Return the figures that are open in pyplot, if it is loaded, and close them."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return [Drawn(number) for number in pyplot.get_fignums()] if pyplot else []
+
 # %% ../book/session.md #Session
 class Session:
     """Runs cells one after another, and sends what they print and show.
@@ -262,6 +284,8 @@ class Session:
         self.streams = {
             kind: Words(functools.partial(send, kind)) for kind in ("stdout", "stderr")
         }
+        out, err = self.streams.values()
+        out.other, err.other = err, out  # neither is sent before what came earlier
         stand_ins()
 
     def show(self, value) -> None:
@@ -300,6 +324,8 @@ class Session:
                 value = eval(last, self.names) if last else None
                 if value is not None:
                     self.show(value)
+                for figure in open_figures():
+                    self.show(figure)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -339,4 +365,5 @@ def settle(folder, files: dict[str, str]) -> None:
     os.environ["MPLBACKEND"] = "agg"
     os.environ["CNNBOOK_CACHE"] = str(folder / "cache")
     warnings.filterwarnings("ignore", "using the bundled sample")  # the page says so
+    warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")  # of show()
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)

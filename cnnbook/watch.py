@@ -36,7 +36,7 @@ class Look:
     filters : list
         Weights of the first layer, (F, KH, KW).
     speed : float
-        Images a second since the start, looks and judging not counted.
+        Images a second of computing: steps alone, without looks and judging.
     """
 
     images: int

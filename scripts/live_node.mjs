@@ -5,6 +5,7 @@
 // FOLDER has Pyodide 0.27.7 with NumPy and Matplotlib; the chapters are taken from the
 // site in _build/html. For each chapter it prints one line of JSON: its name and, for
 // each cell, whether it is hidden, whether it ran to its end, its seconds and outputs.
+// If a cell that the page shows doesn't run to its end, it exits with 1.
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -47,6 +48,7 @@ session = Session(lambda kind, content: post(kind, json.dumps(content)))
     const seconds = (performance.now() - began) / 1000;
     for (const [, shown] of outputs) delete shown["image/svg+xml"];
     cells.push({ hidden, ok, seconds, outputs });
+    if (!ok && !hidden) process.exitCode = 1;
   }
   console.log(JSON.stringify({ chapter, cells }));
 }

@@ -179,6 +179,7 @@ def test_what_cannot_run_anywhere_is_to_be_read():
     made = new.new_notebook()
     for source, tag in (
         ("import torch", "needs-torch"),
+        ("import torch", "page-only"),
         ("table(hidden)", "remove-input"),
     ):
         cell = new.new_code_cell(source, metadata={"tags": [tag]})
@@ -190,15 +191,17 @@ def test_what_cannot_run_anywhere_is_to_be_read():
         made.cells.append(cell)
     found = take_away(made, "page", {"page": "# Page"}, "https://e.org/", str, WHEEL)
     nbformat.validate(found)
-    assert [cell.cell_type for cell in found.cells[2:]] == ["markdown"] * 2
-    first, second = (cell.source for cell in found.cells[2:])
+    assert [cell.cell_type for cell in found.cells[2:]] == ["markdown"] * 3
+    first, second, third = (cell.source for cell in found.cells[2:])
     assert first.startswith(
         "*Not run here: it needs torch.*\n\n```python\nimport torch"
     )
-    for text in (first, second):
+    assert second.startswith("*Not run here: it needs what only the page has computed")
+    assert "```python\nimport torch" in second
+    for text in (first, second, third):
         assert "```text\nsaid\n```" in text and "| a |" in text
         assert "(data:image/svg+xml;base64,PHN2Zy8+)" in text
-    assert "hidden" not in second
+    assert "hidden" not in third
 
 
 def test_script_runs():

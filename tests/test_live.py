@@ -69,7 +69,16 @@ def test_smaller_settings():
         cells_of("# Page\n\n" + cell("fit(a, epochs=20)", header))
 
 
-@pytest.mark.parametrize("wrong", ["{'': 'z'}", "{1000: 10}", "{'e': 'f'}"])
+def test_a_hidden_cell_has_no_smaller_setting():
+    """The page couldn't state it."""
+    header = '---\nlive: {"epochs=10": "epochs=2"}\ntags: [remove-cell]\n---\n'
+    with pytest.raises(ValueError, match="live: the page can't state"):
+        cells_of("# Page\n\n" + cell("fit(epochs=10)", header))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{'': 'z'}", "{1000: 10}", "{'e': 'f'}", "{'there': 'there'}"]
+)
 def test_settings_that_say_nothing_clear(wrong):
     with pytest.raises(ValueError, match="live: "):
         cells_of("# Page\n\n" + cell("there = 1000", f"---\nlive: {wrong}\n---\n"))

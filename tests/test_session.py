@@ -131,6 +131,12 @@ def test_both_streams_keep_their_order(session):
     source = "import sys\nprint(1)\nsys.stderr.write('2\\n')\nprint(3)"
     session.run(source + ";")
     assert session.sent == [("stdout", "1\n"), ("stderr", "2\n"), ("stdout", "3\n")]
+    session.sent.clear()
+    session.run(
+        "for k in range(30):\n    print(k)\nsys.stderr.write('w')\nprint('end')"
+    )
+    whole = "".join(content for _, content in session.sent)
+    assert whole == "".join(f"{k}\n" for k in range(30)) + "wend\n"
     session.run("sys.stdout.close()")
     session.sent.clear()
     session.run("print(4)")

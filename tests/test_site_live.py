@@ -63,6 +63,58 @@ def test_a_cell_runs_those_above_it_first(live):
     assert sum(text.endswith(" s") for text in ran) >= last
 
 
+def test_an_edited_cell_above_runs_again(live):
+    visit = live("pooling").begin()
+    visit.write(1, "asked = 1")
+    visit.write(2, "print(asked)")
+    visit.run(2)
+    assert visit.texts()[1] == "1\n"
+    visit.write(1, "asked = 2")
+    visit.run(2)
+    assert visit.texts()[1] == "2\n"
+
+
+def test_an_error_after_many_words_is_shown(live):
+    visit = live("pooling").begin()
+    visit.write(1, "print('x' * 300_000)\nprint('y' * 300_000)\n1 / 0")
+    visit.run(1)
+    error = visit.cell(1).locator(".live-error").inner_text()
+    assert error.rstrip().endswith("ZeroDivisionError: division by zero")
+    assert len(visit.texts()[0]) < 400_000
+    assert "Cell 1" in visit.cell(1).inner_text()
+
+
+def test_pyplot_and_html(live):
+    """A figure that is left open is shown; HTML is shown, and can't act in the page."""
+    visit = live("pooling").begin()
+    visit.write(
+        1, "from matplotlib import pyplot\npyplot.plot([1, 3, 2])\npyplot.show()"
+    )
+    visit.run(1)
+    assert visit.cell(1).locator(".live-picture img").is_visible()
+    assert visit.cell(1).locator(".live-stderr").count() == 0
+    bad = "<b onclick='f()'>bold</b><script>f()</script><img src=x onerror='f()'>"
+    visit.write(1, f"from IPython.display import HTML\nHTML({bad!r})")
+    visit.run(1)
+    shown = visit.cell(1).locator(".text_html")
+    assert shown.locator("b").inner_text() == "bold"
+    assert shown.locator("script, [onclick], [onerror]").count() == 0
+
+
+def test_python_that_fails_itself_begins_anew(live):
+    """The page says that all is gone, and runs the cells above once more."""
+    visit = live("pooling").begin()
+    visit.write(1, "kept = 1")
+    visit.run(1)
+    ended = "postMessage({kind: 'ended'})"  # as the worker tells it
+    visit.write(2, f"import js\njs.eval({ended!r})\nwhile True:\n    pass")
+    visit.run(2, end="^Stopped")
+    assert workers(visit) == 0
+    visit.write(2, "print(kept)")
+    visit.run(2)
+    assert visit.texts()[1] == "1\n"  # the cell above has run again
+
+
 def test_keys(live):
     """Shift and Enter run; Enter keeps the indentation; Tab leaves the editor."""
     visit = live("pooling").begin()
@@ -339,7 +391,11 @@ def test_without_a_network_it_says_so(live):
 
 
 @pytest.mark.parametrize(
-    "file", ["pyodide.js", "pyodide.asm.wasm", "pyodide-lock.json"]
+    "file",
+    [
+        *("pyodide.js", "pyodide.asm.wasm", "pyodide-lock.json"),
+        "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl",
+    ],
 )
 def test_a_file_with_another_digest_is_refused(live, file):
     visit = live("pooling", tampered=(file,)).allow()

@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import subprocess
+import sys
 from urllib.parse import urlparse
 
 import nbformat
@@ -239,6 +241,29 @@ def test_notebook_has_what_the_page_shows(name):
     assert len(pictures) == len(shown)
     text = "\n".join(cell.source for cell in made.cells)
     assert "glue(" not in text and "{glue:" not in text and "{numref}" not in text
+
+
+def test_notebooks_lack_no_name():
+    """What only a cell that stays away defines, no cell uses; nor do the scripts."""
+    files = sorted(map(str, (SITE / "downloads").glob("*.ipynb")))
+    assert len(files) > 40
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=F821"]
+    run = subprocess.run(
+        [*command, "--output-format=concise", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_no_name_of_a_value_is_left_in_notebooks():
+    for path in (SITE / "downloads").glob("*.ipynb"):
+        made = nbformat.read(path, as_version=4)
+        for cell in made.cells:
+            if cell.cell_type == "markdown":
+                left = re.findall(r"^\*\*[a-z0-9_-]+\*\*$", cell.source, re.M)
+                assert not left, (path.name, left)
 
 
 def test_every_figure_has_its_files(pages):

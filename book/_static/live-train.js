@@ -131,13 +131,14 @@ for look in watched(epochs=EPOCHS):
         this.say("The first images");
         let error = "";
         const source = SOURCE.replace("EPOCHS", EPOCHS);
-        await this.python.run(source, (kind, content) => {
+        const ran = await this.python.run(source, (kind, content) => {
           if (kind === "display") this.look(JSON.parse(content["application/json"]));
           if (kind === "error") error = content;
         });
         this.status.setAttribute("aria-live", "polite");
         if (error) this.say(error.trim().split("\n").at(-1));
-        else if (!this.stopped) this.end();
+        else if (!ran.stopped) this.end();
+        else if (!this.stopped) this.say("Python ended before the training did. Try again.");
       } catch (error) {
         if (!this.stopped) {
           this.say(`Python could not be loaded (${error.message}). Are you online?`);

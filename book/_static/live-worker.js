@@ -42,15 +42,19 @@ function script(name) {
 }
 
 async function wheelBytes({ wheel, sha256 }) {
-  const answer = await plainFetch(`${wheel}?${sha256.slice(0, 16)}`);
-  if (!answer.ok) throw new Error(`${wheel}: ${answer.status} ${answer.statusText}`);
-  const bytes = await answer.arrayBuffer();
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const hex = Array.from(digest, (b) => b.toString(16).padStart(2, "0")).join("");
-  if (hex !== sha256) {
+  const address = `${wheel}?${sha256.slice(0, 16)}`;
+  const bytes = sha256.match(/../g).map((hex) => parseInt(hex, 16));
+  const integrity = `sha256-${btoa(String.fromCharCode(...bytes))}`;
+  let answer;
+  try {
+    answer = await plainFetch(address, { integrity });
+  } catch (error) {
+    const plain = await plainFetch(address); // is it there, and another one?
+    if (!plain.ok) throw new Error(`${wheel}: ${plain.status} ${plain.statusText}`);
     throw new Error(`${wheel} isn't the file that this page was built with: reload the page`);
   }
-  return bytes;
+  if (!answer.ok) throw new Error(`${wheel}: ${answer.status} ${answer.statusText}`);
+  return answer.arrayBuffer();
 }
 
 const START = `
@@ -69,6 +73,14 @@ let python, session;
 let running = null;
 let sent = 0;
 
+/* Pyodide tells of a file that it can't get, and goes on; here that is an error. */
+async function load(name) {
+  const troubles = [];
+  const errorCallback = (text) => troubles.push(text);
+  await python.loadPackage([name], { checkIntegrity: true, messageCallback() {}, errorCallback });
+  if (troubles.length) throw new Error(`${name}: ${troubles.join(" ").slice(0, 300)}`);
+}
+
 async function start(message) {
   progress(1, "Python 3.12");
   const wheel = wheelBytes(message);
@@ -78,10 +90,9 @@ async function start(message) {
   python = await loadPyodide({ indexURL: CDN });
   fetched.clear();
   progress(2, "NumPy");
-  const quiet = { checkIntegrity: true, messageCallback() {}, errorCallback() {} };
-  await python.loadPackage(["numpy"], quiet);
+  await load("numpy");
   progress(3, "Matplotlib");
-  await python.loadPackage(["matplotlib"], quiet);
+  await load("matplotlib");
   progress(4, "cnnbook and its digits");
   python.unpackArchive(await wheel, "wheel");
   progress(5, "a session");
@@ -106,6 +117,10 @@ function run({ id, source, name }) {
     ok = session.run(source, name);
   } catch (error) {
     tell("output", { id, type: "error", content: String(error.message || error) });
+    if (!(error instanceof python.ffi.PythonError)) {
+      tell("ended", {}); // Python itself has failed, and would again
+      return;
+    }
   }
   tell("done", { id, ok, seconds: (performance.now() - began) / 1000 });
 }

@@ -27,6 +27,7 @@
     constructor(files, tell) {
       Object.assign(this, { files, tell, worker: null, ready: null, jobs: new Map() });
       this.last = 0;
+      this.ended = () => {}; // called when what was computed is gone
     }
 
     start() {
@@ -42,6 +43,7 @@
             this.jobs.delete(data.id);
             job.end(data);
           } else if (data.kind === "failed") reject(new Error(data.text));
+          else if (data.kind === "ended") this.end();
         };
         this.worker.onerror = (event) => {
           event.preventDefault();
@@ -71,6 +73,7 @@
       this.worker = this.ready = null;
       for (const job of this.jobs.values()) job.end({ ok: false, stopped: true });
       this.jobs.clear();
+      this.ended();
     }
 
     stop() {
@@ -194,6 +197,22 @@
     );
   }
 
+  /* What a cell shows as HTML may look like anything, but not act in the page. */
+  function harmless(html) {
+    const { body } = new DOMParser().parseFromString(html, "text/html");
+    for (const element of body.querySelectorAll("*")) {
+      if (/^(script|iframe|object|embed|link|meta|base|form)$/i.test(element.localName)) {
+        element.remove();
+      }
+      for (const { name, value } of [...element.attributes]) {
+        if (/^on/i.test(name) || /^[\s\u0000-\u001f]*javascript:/i.test(value)) {
+          element.removeAttribute(name);
+        }
+      }
+    }
+    return body.childNodes;
+  }
+
   const MOST = 200_000; // letters below a cell
 
   class Output {
@@ -224,9 +243,10 @@
     }
 
     say(kind, text) {
-      if (this.length > MOST) return;
-      this.length += text.length;
-      if (this.length > MOST) {
+      const printed = kind === "stdout" || kind === "stderr";
+      if (printed && this.length > MOST) return;
+      if (printed) this.length += text.length;
+      if (printed && this.length > MOST) {
         text = `${text.slice(0, 1000)}\n... and more than fits into a page\n`;
       }
       if (!this.last || this.last.dataset.kind !== kind) {
@@ -273,9 +293,7 @@
       const table = content["text/markdown"] && tableFrom(content["text/markdown"]);
       if (content["image/svg+xml"]) this.draw(content["image/svg+xml"], plain);
       else if (content["text/html"]) {
-        const box = make("div", { class: "output text_html" });
-        box.innerHTML = content["text/html"];
-        this.put(box);
+        this.put(make("div", { class: "output text_html" }, ...harmless(content["text/html"])));
       } else if (table) {
         this.put(make("div", { class: "output pst-scrollable-table-container" }, table));
       } else {
@@ -324,12 +342,19 @@
         this.editor = new Editor(begun, `Cell ${this.number}`, () => this.go());
         this.editor.area.addEventListener("input", () => {
           edits.set(this.number, this.editor.text);
+          this.page.changed(this);
         });
         const bar = make(
           "div",
           { class: "live-bar" },
+          make("span", { class: "live-number", text: `Cell ${this.number}` }),
           this.seconds,
-          make("button", { type: "button", text: "Reset", on: { click: () => this.reset() } }),
+          make("button", {
+            type: "button",
+            text: "Reset",
+            "aria-label": `Reset cell ${this.number}`,
+            on: { click: () => this.reset() },
+          }),
           make("button", {
             type: "button",
             class: "live-run",
@@ -362,7 +387,7 @@
       edits.delete(this.number);
       this.output.restore();
       this.seconds.textContent = "";
-      this.ran = false;
+      this.page.changed(this);
     }
 
     async run(python) {
@@ -403,7 +428,8 @@
   class Exercise {
     constructor(page, box, block) {
       Object.assign(this, { page, box, block });
-      this.key = `cnnbook:${chapter}:${box.id || block.textContent.slice(0, 40)}`;
+      const place = new URL(site).pathname; // there may be several copies of the book
+      this.key = `cnnbook:${place}${chapter}:${box.id || block.textContent.slice(0, 40)}`;
       this.stub = block.textContent.replace(/\n+$/, "");
       const title = box.querySelector("p.admonition-title");
       const name = title ? title.textContent.trim() : "Exercise";
@@ -425,6 +451,10 @@
         })
       );
       this.element = make("div", { class: "live live-exercise" }, this.editor.element, bar, element);
+      if (this.outdated) {
+        const text = "The exercise has changed since you wrote this. Reset shows it.";
+        this.element.prepend(make("p", { class: "live-note", text }));
+      }
       block.hidden = true;
       block.after(this.element);
     }
@@ -432,16 +462,21 @@
     /* A browser may refuse to keep anything; then the work lasts as long as the page. */
     kept() {
       try {
-        return localStorage.getItem(this.key);
+        const { stub, text } = JSON.parse(localStorage.getItem(this.key));
+        this.outdated = stub !== this.stub;
+        return text;
       } catch {
-        return null;
+        return null; // nothing is kept, or nothing may be
       }
     }
 
     keep() {
       try {
         if (this.editor.text === this.stub) localStorage.removeItem(this.key);
-        else localStorage.setItem(this.key, this.editor.text);
+        else {
+          const { stub, editor } = this;
+          localStorage.setItem(this.key, JSON.stringify({ stub, text: editor.text }));
+        }
       } catch {
         this.page.say("This browser keeps nothing: copy your solution before you leave.");
       }
@@ -483,10 +518,12 @@
     constructor(told) {
       const boxes = [...document.querySelectorAll("article div.cell")];
       const shown = told.cells.filter((cell) => !cell.hidden);
-      if (boxes.length !== shown.length) {
+      if (boxes.length !== shown.length || told.digest !== here.dataset.cells) {
         throw new Error("the page and its cells are of two builds: reload the page");
       }
       this.python = new Python(filesOf(told), (progress) => this.progress(progress));
+      this.python.ended = () => this.ended();
+      this.data = told.data ? ` ${told.data}` : "";
       this.busy = false;
       this.bar();
       let visible = 0;
@@ -569,7 +606,7 @@
     }
 
     load() {
-      return this.alone(async () => this.say("Ready. Edit a cell and press Run."));
+      return this.alone(async () => this.say(`Ready. Edit a cell and press Run.${this.data}`));
     }
 
     async each(cells) {
@@ -582,6 +619,7 @@
         if (stopped) return;
         if (!ok && cell.box) {
           this.say(`Cell ${cell.number} stopped; its error stands below it.`);
+          cell.box.scrollIntoView({ block: "nearest" });
           return;
         }
         if (!ok) {
@@ -627,11 +665,20 @@
       });
     }
 
-    stop() {
-      this.python.stop();
+    /* A cell was edited: what it and those below it computed may be of old words. */
+    changed(cell) {
+      for (const other of this.cells.slice(this.cells.indexOf(cell))) other.ran = false;
+    }
+
+    ended() {
       for (const cell of this.cells) cell.ran = false;
       this.meter.hidden = true;
       this.say("Stopped. What was computed is gone; Run begins anew with the first cell.");
+      this.idle();
+    }
+
+    stop() {
+      this.python.stop();
     }
 
     close() {
