@@ -105,6 +105,16 @@ def test_session_that_a_cell_defines_hides_its_own_lines(session):
     ]
 
 
+def test_figures_that_pyplot_left_open_are_shown_and_closed(session):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    assert session.run("from matplotlib import pyplot\npyplot.plot([1, 2]);")
+    ((kind, content),) = session.sent
+    assert kind == "display" and content["image/svg+xml"].startswith("<?xml")
+    assert content["text/plain"] == "A figure drawn with pyplot."
+    assert pyplot.get_fignums() == []
+
+
 def test_errors_in_showing_are_told(session):
     source = "class Bad:\n    def __repr__(self):\n        return 1 / 0\nBad()"
     assert not session.run(source)
