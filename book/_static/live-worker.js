@@ -48,7 +48,7 @@ async function wheelBytes({ wheel, sha256 }) {
   let answer;
   try {
     answer = await plainFetch(address, { integrity });
-  } catch (error) {
+  } catch {
     const plain = await plainFetch(address); // is it there, and another one?
     if (!plain.ok) throw new Error(`${wheel}: ${plain.status} ${plain.statusText}`);
     throw new Error(`${wheel} isn't the file that this page was built with: reload the page`);
