@@ -22,12 +22,6 @@ def test_what_is_compared():
     assert apart("1 2", "1") is not None
 
 
-def uses_data(name):
-    """Tell whether what a chapter prints depends on the edition."""
-    text = (ROOT / "book" / f"{name}.md").read_text(encoding="utf-8")
-    return "load_mnist" in text
-
-
 def is_of_the_sample():
     """Tell whether this site was built from the sample, by its table of chapters."""
     for row in soup("status.html").select("table.status tbody tr"):
@@ -62,7 +56,7 @@ def test_chapter_runs_from_top_to_bottom(live, name, tmp_path):
     assert visit.status() == "Done."
     after = visit.texts()
     same = not any(cell["smaller"] for cell in cells)
-    same = same and (SAMPLE or not uses_data(name))
+    same = same and (SAMPLE or not told(name)["data"])
     here = before if same else native(name, tmp_path)
     for number, cell in enumerate(shown, 1):
         page, run, other = before[number - 1], after[number - 1], here[number - 1]
