@@ -85,8 +85,11 @@ def browser(tmp_path_factory):
         "playwright.sync_api", reason="Playwright isn't installed"
     )
     with api.sync_playwright() as play:
-        path = os.environ.get("CNNBOOK_CHROMIUM") or shutil.which("chromium")
-        path = path or play.chromium.executable_path
+        # Chromium without windows loads pages with half the work.
+        names = ("chromium-headless-shell", "chromium")
+        installed = [path for name in names if (path := shutil.which(name))]
+        path = os.environ.get("CNNBOOK_CHROMIUM")
+        path = path or (*installed, play.chromium.executable_path)[0]
         if not Path(path).exists():
             pytest.skip("there is no Chromium: install it, or set CNNBOOK_CHROMIUM")
         home = str(tmp_path_factory.mktemp("home"))  # it keeps settings there
@@ -121,7 +124,34 @@ def live(browser, server, pyodide):
 
     yield open_page
     for visit in opened:
-        visit.context.close()
+        visit.close()
+
+
+@pytest.fixture(scope="session")
+def started(browser, server, pyodide):
+    """A page with a Python that has been started, lent to pages that it opens."""
+    from live_visits import Started
+
+    page = Started(browser, server, pyodide)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def warm(started):
+    """Like ``live``, but quicker: Python has been started before, not by the page.
+
+    It begins each page with no names, files or modules of another page's cells.
+    """
+    opened = []
+
+    def open_page(name, **options):
+        opened.append(started.open(name, **options))
+        return opened[-1]
+
+    yield open_page
+    for visit in opened:
+        visit.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -55,6 +55,12 @@ def answer(route, folder, tampered=()):
         route.fulfill(status=200, body=body, headers=headers)
 
 
+def allow(context, folder, tampered=()):
+    """Requests to the CDN are answered, by the folder or the network."""
+    act = functools.partial(answer, folder=folder, tampered=tampered)
+    context.route(re.compile(re.escape(CDN)), act)
+
+
 class Live(Visit):
     """A page over HTTP, with Python for its cells."""
 
@@ -64,14 +70,14 @@ class Live(Visit):
         self.page.set_default_timeout(20_000)
 
     def allow(self):
-        """Requests to the CDN are answered, by the folder or the network."""
-        act = functools.partial(answer, folder=self.folder, tampered=self.tampered)
-        self.context.route(re.compile(re.escape(CDN)), act)
+        """Let the page have Python."""
+        allow(self.context, self.folder, self.tampered)
         return self
 
     def begin(self):
         """Press the button, and wait until Python is there."""
-        self.allow()
+        if self.closing is self.context:
+            self.allow()
         self.page.locator("button.btn-live-button").evaluate("b => b.click()")
         self.wait("Ready|could not")
         assert "Ready" in self.status()
@@ -120,6 +126,114 @@ class Live(Visit):
         )
 
 
+# What makes a worker that was used before like a new one: the names, files and modules
+# of another page's cells are gone. (The library's own modules stay, and NumPy.)
+AGAIN = """
+def again(files):
+    import gc, os, shutil, sys, types
+    from cnnbook.session import RUNNING, settle
+
+    session = RUNNING[-1]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith("/work/"):
+            del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if not path.startswith("/work")]
+    os.chdir("/")
+    shutil.rmtree("/work")
+    settle("/work", files)
+    if "matplotlib" in sys.modules:
+        from matplotlib import pyplot, rcdefaults
+
+        pyplot.close("all")
+        rcdefaults()
+    new = {*vars(types.ModuleType("__main__")), "__builtins__"}
+    for name in set(session.names) - new:
+        del session.names[name]
+    gc.collect()
+
+
+"""
+
+# A page that another one has opened gets its worker from there.
+BORROW = """
+if (window.opener && window.opener.lent) {
+  const { lent } = window.opener;
+  window.Worker = class {
+    constructor() {
+      if (lent.busy) throw new Error("another page's Python is busy");
+      lent.tell = ({ data }) => {
+        if (data.id !== "again") this.onmessage({ data });
+        else if (data.kind === "output") this.trouble = data.content;
+        else if (data.ok) this.onmessage({ data: { kind: "ready" } });
+        else this.onmessage({ data: { kind: "failed", text: this.trouble } });
+      };
+    }
+    postMessage(message) {
+      if (message.kind === "start") {
+        const files = JSON.stringify(JSON.stringify(message.files || {}));
+        const source = `${AGAIN}import json\nagain(json.loads(${files}))`;
+        lent.post({ kind: "run", id: "again", source });
+      } else {
+        lent.post(message);
+      }
+    }
+    terminate() {
+      lent.tell = () => {};
+    }
+  };
+}
+""".replace("${AGAIN}", AGAIN)
+
+LEND = """async (start) => {
+  const lent = { busy: false, tell() {} };
+  const worker = new Worker("_static/live-worker.js");
+  lent.post = (message) => {
+    lent.busy = true;
+    worker.postMessage(message);
+  };
+  const ready = new Promise((resolve) => {
+    worker.onmessage = (event) => {
+      const { kind, text } = event.data;
+      if (["done", "ready", "failed"].includes(kind)) lent.busy = false;
+      if (kind === "ready" || kind === "failed") resolve(text);
+      else lent.tell(event);
+    };
+  });
+  lent.post({ kind: "start", ...start });
+  window.lent = lent;
+  return ready;
+}"""
+
+
+class Started:
+    """A page whose Python is lent to the pages that it opens, one after another."""
+
+    def __init__(self, browser, server, folder):
+        self.server, self.folder = server, folder
+        self.context = browser.new_context()
+        elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
+        self.context.route(elsewhere, lambda route: route.abort())
+        allow(self.context, folder)
+        self.context.add_init_script(BORROW)
+        self.page = self.context.new_page()
+        self.close = self.context.close
+
+    def open(self, name, theme="light", width=1300):
+        """Open a page that borrows Python, which is started if it must be."""
+        if not self.page.evaluate("Boolean(window.lent && !lent.busy)"):
+            self.page.goto(f"{self.server}genindex.html")
+            files = {k: told(name)[k] for k in ("wheel", "sha256")}
+            files["wheel"] = f"{self.server}live/{files['wheel']}"
+            trouble = self.page.evaluate(LEND, files)
+            assert trouble is None, trouble
+        with self.page.expect_popup() as opened:
+            self.page.evaluate("void window.open('about:blank')")
+        window = opened.value
+        window.emulate_media(color_scheme=theme)
+        window.set_viewport_size({"width": width, "height": 900})
+        return Live(None, name, self.server, self.folder, window=window)
+
+
 NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
@@ -162,6 +276,7 @@ NATIVE = """
 import json, sys
 from cnnbook.session import Session, settle
 
+sys.modules["torch"] = None  # a browser has none
 told = json.load(open(sys.argv[1], encoding="utf-8"))
 settle(sys.argv[2], told["files"])
 texts = []

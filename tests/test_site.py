@@ -16,16 +16,6 @@ from cnnbook.weave import read_chapter
 need_site()
 
 
-@pytest.mark.parametrize("name", [*CHAPTERS, "search", "genindex"])
-def test_page_is_quiet_and_stays_at_home(browser, name):
-    """No request to another host, nothing missing, nothing on the console."""
-    with Visit(browser, f"{name}.html") as visit:
-        visit.page.wait_for_timeout(400)
-        assert visit.complaints == []
-        schemes = {urlparse(url).scheme for url in visit.requests}
-        assert schemes <= {"file", "data", "blob"}
-
-
 @pytest.mark.parametrize("name", ["convolution", "backprop", "losses"])
 def test_formulas_are_typeset(browser, name):
     with Visit(browser, f"{name}.html") as visit:
@@ -89,16 +79,6 @@ def test_search_finds_chapters(browser):
         links = [link.get_attribute("href") for link in found]
         assert any("pooling.html" in link for link in links)
         assert visit.complaints == []
-
-
-@pytest.mark.parametrize("name", ["index", "convolution", "digits", "weave"])
-def test_narrow_screen_does_not_scroll_sideways(browser, name):
-    with Visit(browser, f"{name}.html", width=390) as visit:
-        visit.page.wait_for_timeout(800)
-        extra = visit.page.evaluate(
-            "document.documentElement.scrollWidth - window.innerWidth"
-        )
-        assert extra <= 0
 
 
 def test_every_picture_is_vector_and_has_alternative_text(pages):
@@ -178,18 +158,6 @@ def test_anchors_are_unique(pages):
         ids = [tag["id"] for tag in pages[f"{name}.html"].select("[id]")]
         twice = {i for i in ids if ids.count(i) > 1}
         assert not {i for i in twice if not i.startswith(("MJX", "__"))}, name
-
-
-def test_stubs_fit_their_boxes(browser):
-    asked = sorted({exercise.chapter for exercise in EXERCISES.values()})
-    for name in asked:
-        with Visit(browser, f"{name}.html") as visit:
-            wide = visit.page.eval_on_selector_all(
-                "div.exercise div.highlight-python pre",
-                "all => all.map(pre => [pre.scrollWidth, pre.clientWidth])",
-            )
-        assert wide, name
-        assert all(needs <= has for needs, has in wide), (name, wide)
 
 
 def test_directives_are_not_shown(pages):

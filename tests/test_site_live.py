@@ -26,8 +26,8 @@ def test_nothing_comes_from_elsewhere_before_the_button(live):
     assert any(url.startswith(CDN) for url in others)
 
 
-def test_edit_run_and_reset(live):
-    visit = live("pooling").begin()
+def test_edit_run_and_reset(warm):
+    visit = warm("pooling").begin()
     number = 1
     source = visit.cell(number).locator("textarea").input_value()
     visit.write(number, "1 / 0")
@@ -45,8 +45,8 @@ def test_edit_run_and_reset(live):
     assert visit.complaints == []
 
 
-def test_a_cell_runs_those_above_it_first(live):
-    visit = live("gradcheck").begin()
+def test_a_cell_runs_those_above_it_first(warm):
+    visit = warm("gradcheck").begin()
     visit.unfold()
     before = visit.texts()
     runs = visit.page.eval_on_selector_all(
@@ -63,8 +63,8 @@ def test_a_cell_runs_those_above_it_first(live):
     assert sum(text.endswith(" s") for text in ran) >= last
 
 
-def test_an_edited_cell_above_runs_again(live):
-    visit = live("pooling").begin()
+def test_an_edited_cell_above_runs_again(warm):
+    visit = warm("pooling").begin()
     visit.write(1, "asked = 1")
     visit.write(2, "print(asked)")
     visit.run(2)
@@ -74,8 +74,8 @@ def test_an_edited_cell_above_runs_again(live):
     assert visit.texts()[1] == "2\n"
 
 
-def test_an_error_after_many_words_is_shown(live):
-    visit = live("pooling").begin()
+def test_an_error_after_many_words_is_shown(warm):
+    visit = warm("pooling").begin()
     visit.write(1, "print('x' * 300_000)\nprint('y' * 300_000)\n1 / 0")
     visit.run(1)
     error = visit.cell(1).locator(".live-error").inner_text()
@@ -84,9 +84,9 @@ def test_an_error_after_many_words_is_shown(live):
     assert "Cell 1" in visit.cell(1).inner_text()
 
 
-def test_pyplot_and_html(live):
+def test_pyplot_and_html(warm):
     """A figure that is left open is shown; HTML is shown, and can't act in the page."""
-    visit = live("pooling").begin()
+    visit = warm("pooling").begin()
     visit.write(
         1, "from matplotlib import pyplot\npyplot.plot([1, 3, 2])\npyplot.show()"
     )
@@ -118,9 +118,9 @@ def test_python_that_fails_itself_begins_anew(live):
     assert visit.texts()[1] == "1\n"  # the cell above has run again
 
 
-def test_keys(live):
+def test_keys(warm):
     """Shift and Enter run; Enter keeps the indentation; Tab leaves the editor."""
-    visit = live("pooling").begin()
+    visit = warm("pooling").begin()
     area = visit.cell(1).locator("textarea")
     area.fill("")
     area.focus()
@@ -136,8 +136,8 @@ def test_keys(live):
     assert visit.page.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
-def test_a_figure_keeps_its_caption_and_name(live):
-    visit = live("pooling").begin()
+def test_a_figure_keeps_its_caption_and_name(warm):
+    visit = warm("pooling").begin()
     figure = visit.page.locator("article div.cell figure").first
     number = figure.evaluate(
         """f => [...document.querySelectorAll("article div.cell")]
@@ -164,8 +164,8 @@ def test_a_figure_keeps_its_caption_and_name(live):
     assert figure.locator("img").get_attribute("src") == old
 
 
-def test_words_come_while_a_cell_runs(live):
-    visit = live("pooling").begin()
+def test_words_come_while_a_cell_runs(warm):
+    visit = warm("pooling").begin()
     visit.write(1, "import time\nprint('first')\ntime.sleep(3)\nprint('last')")
     visit.cell(1).get_by_role("button", name="Run cell 1").click()
     visit.page.wait_for_function(
@@ -206,8 +206,8 @@ def test_stop_while_python_is_loaded(live):
     assert visit.texts()[0] == "2"
 
 
-def test_close_gives_the_page_back(live):
-    visit = live("pooling").allow()
+def test_close_gives_the_page_back(warm):
+    visit = warm("pooling").allow()
     visit.page.wait_for_timeout(500)
     page = "document.querySelector('article').innerHTML"
     before = visit.page.evaluate(page)
@@ -245,8 +245,8 @@ def test_no_python_is_left_after_stopping_a_check(live, button):
     assert visit.complaints == []
 
 
-def test_edits_last_while_the_page_is_open(live):
-    visit = live("pooling").begin()
+def test_edits_last_while_the_page_is_open(warm):
+    visit = warm("pooling").begin()
     visit.write(1, "print('mine')")
     visit.page.get_by_role("button", name="Close").click()
     visit.begin()
@@ -255,8 +255,8 @@ def test_edits_last_while_the_page_is_open(live):
     assert visit.texts()[0] == "mine\n"
 
 
-def test_reset_waits_until_the_cell_has_ended(live):
-    visit = live("pooling").begin()
+def test_reset_waits_until_the_cell_has_ended(warm):
+    visit = warm("pooling").begin()
     visit.write(1, "import time\nfor k in range(6):\n    print(k)\n    time.sleep(0.3)")
     visit.cell(1).get_by_role("button", name="Run cell 1").click()
     visit.wait("^Running")
@@ -288,21 +288,21 @@ def test_the_two_boxes_leave_each_other_alone(browser):
         assert train.is_visible()
 
 
-def test_a_cell_that_needs_more_is_marked_and_skipped(live):
+def test_a_cell_that_needs_more_is_marked_and_skipped(warm):
     cells = [cell for cell in told("convolution")["cells"] if not cell["hidden"]]
     number = 1 + next(k for k, cell in enumerate(cells) if cell["needs"] == "scipy")
-    visit = live("convolution").begin()
+    visit = warm("convolution").begin()
     cell = visit.cell(number)
     assert "Not run here: it needs scipy" in cell.inner_text()
     assert cell.locator("textarea").count() == 0
     assert cell.locator(".cell_input").is_visible()
 
 
-def test_a_smaller_setting_is_stated(live):
+def test_a_smaller_setting_is_stated(warm):
     cells = [cell for cell in told("digits")["cells"] if not cell["hidden"]]
     number = 1 + next(k for k, cell in enumerate(cells) if cell["smaller"])
     old, new = cells[number - 1]["smaller"][0]
-    visit = live("digits").begin()
+    visit = warm("digits").begin()
     cell = visit.cell(number)
     note = f"Smaller here than on the page: {new} instead of {old}"
     assert note in cell.inner_text()
@@ -329,9 +329,9 @@ def test_the_library_is_this_builds(live):
     assert visit.texts()[0] == expected
 
 
-def test_an_exercise_is_checked_and_kept(live):
+def test_an_exercise_is_checked_and_kept(warm):
     """The reader's code is kept in the browser, and checked in the page."""
-    visit = live("shapes").begin()
+    visit = warm("shapes").begin()
     page = visit.page
     visit.unfold()
     exercise = page.locator("div.exercise:has(.live-exercise)").first
@@ -431,9 +431,9 @@ def test_wheel_of_another_build_is_refused(live):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1300, 390])
-def test_live_page_is_accessible(live, theme, width):
+def test_live_page_is_accessible(warm, theme, width):
     """Nothing that axe-core finds, no sideways scroll, targets of 24 pixels."""
-    visit = live("pooling", theme=theme, width=width).begin()
+    visit = warm("pooling", theme=theme, width=width).begin()
     page = visit.page
     page.emulate_media(reduced_motion="reduce")
     visit.write(1, "print('words')\n1 / 0")
@@ -451,9 +451,9 @@ def test_live_page_is_accessible(live, theme, width):
     assert len(boxes) > 10 and min(min(box) for box in boxes) >= 24
 
 
-def test_letters_lie_on_letters(live):
+def test_letters_lie_on_letters(warm):
     """The text that is written and its colors are one over the other."""
-    visit = live("pooling").begin()
+    visit = warm("pooling").begin()
     sizes = visit.page.eval_on_selector_all(
         "div.live-editor",
         """all => all.filter(e => e.offsetParent).map(e => {

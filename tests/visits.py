@@ -4,6 +4,8 @@ They need a site in _build/html (make book) and Chromium: the one that
 $CNNBOOK_CHROMIUM names, or one on the PATH, or Playwright's own.
 """
 
+import functools
+import gc
 import re
 from pathlib import Path
 
@@ -27,25 +29,37 @@ def need_site():
         )
 
 
+@functools.cache
 def soup(page):
-    """Return a page of the site, parsed."""
+    """Return a page of the site, parsed; all tests share it, and leave it as it is."""
     path = SITE / page
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    gc.disable()  # it would go through all that was parsed, again and again
+    try:
+        return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Visit:
     """A page opened offline, with what it asked for and complained about.
 
     With the address of a server the page comes from there, and nothing from elsewhere.
+    With a window that is open already, the page is shown in that one.
     """
 
-    def __init__(self, browser, page, theme="light", width=1300, server=None):
-        self.context = browser.new_context(
-            offline=server is None,
-            color_scheme=theme,
-            viewport={"width": width, "height": 900},
-        )
-        self.page = self.context.new_page()
+    def __init__(
+        self, browser, page, theme="light", width=1300, server=None, window=None
+    ):
+        self.closing = window
+        if window is None:
+            self.closing = browser.new_context(
+                offline=server is None,
+                color_scheme=theme,
+                viewport={"width": width, "height": 900},
+            )
+            window = self.closing.new_page()
+        self.page, self.context = window, window.context
         self.requests, self.complaints = [], []
         self.page.on("request", lambda r: self.requests.append(r.url))
         self.page.on("requestfailed", lambda r: self.complaints.append(r.url))
@@ -58,7 +72,7 @@ class Visit:
                 else None
             ),
         )
-        if server:
+        if server and self.closing is self.context:
             elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
             self.context.route(elsewhere, lambda route: route.abort())
         address = f"{server}{page}" if server else (SITE / page).as_uri()
@@ -68,4 +82,8 @@ class Visit:
         return self
 
     def __exit__(self, *_):
-        self.context.close()
+        self.close()
+
+    def close(self):
+        """Close what was opened for this visit."""
+        self.closing.close()
