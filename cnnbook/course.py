@@ -198,7 +198,8 @@ def notebook(found: Iterable[Task], texts: dict, address: str, solved: bool) -> 
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # else they are drawn at random
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    made = new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    told = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    made = new.new_notebook(cells=cells, metadata=told)
     nbformat.validate(made)
     return nbformat.writes(made) + "\n"
 

@@ -233,7 +233,9 @@ def take_away(
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    # Where no kernel has this name, as in JupyterLite, one of the language is taken.
+    told = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return new.new_notebook(cells=cells, metadata=told)
 
 # %% ../book/downloads.md #to_be_read
 def to_be_read(cell, source: str) -> str | None:

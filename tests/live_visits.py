@@ -273,10 +273,18 @@ def apart(page, run, tolerance=1e-3, units=1):
 
 
 NATIVE = """
-import json, sys
+import importlib.metadata, json, sys
 from cnnbook.session import Session, settle
 
-sys.modules["torch"] = None  # a browser has none
+version = importlib.metadata.version
+
+def version_in_a_browser(name):
+    if name == "torch":  # which a browser has not
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+
+importlib.metadata.version = version_in_a_browser
+sys.modules["torch"] = None
 told = json.load(open(sys.argv[1], encoding="utf-8"))
 settle(sys.argv[2], told["files"])
 texts = []

@@ -107,6 +107,7 @@ def test_notebook_is_valid_and_the_same_each_time(solved):
     assert text == notebook(found, TEXTS, SITE, solved)
     made = nbformat.reads(text, as_version=4)
     nbformat.validate(made)
+    assert made.metadata.language_info.name == "python"
     code = "\n".join(c.source for c in made.cells if c.cell_type == "code")
     assert ("NotImplementedError" in code) is not solved
     assert ("return x + x" in code) is solved

@@ -166,6 +166,7 @@ def test_take_away_keeps_what_readers_see():
         notebook(), "page", {"page": "# Page"}, "https://e.org/", str.upper, WHEEL
     )
     nbformat.validate(made)
+    assert made.metadata.language_info.name == "python"  # JupyterLite asks without it
     opening, install, words, code = made.cells
     assert install.source == f"%pip install --quiet {WHEEL} matplotlib"
     assert "https://e.org/page.html" in opening.source
