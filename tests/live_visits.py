@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from visits import CHAPTERS, ROOT, SITE, Visit
+from visits import CHAPTERS, ROOT, SITE, Visit, soup
 
 CDN = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 LIVE = SITE / "live"
@@ -24,6 +24,19 @@ MINUTES = 10  # that a chapter may take
 
 def told(name):
     return json.loads((LIVE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def is_of_the_sample():
+    """Tell whether this site was built from the sample, by its table of chapters."""
+    for row in soup("status.html").select("table.status tbody tr"):
+        if row.select_one("a")["href"] == "digits.html":
+            return "the sample" in [
+                cell.get_text().strip() for cell in row.select("td")
+            ]
+    raise LookupError("status.html: says nothing of digits")
+
+
+SAMPLE = (SITE / "status.html").exists() and is_of_the_sample()
 
 
 def pyodide_folder():
