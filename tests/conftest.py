@@ -1,5 +1,6 @@
 """What all tests share: isolation from the user's settings, data, scripts."""
 
+import contextlib
 import functools
 import http.server
 import importlib.util
@@ -161,15 +162,22 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="session")
-def server():
-    """The address of the site, with a slash, served over HTTP on this machine."""
-    from visits import SITE
-
-    handler = functools.partial(Quiet, directory=str(SITE))
+@contextlib.contextmanager
+def serve(folder):
+    """Serve a folder over HTTP on this machine; give its address, with a slash."""
+    handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{running.server_address[1]}/"
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The address of the site, with a slash, served over HTTP on this machine."""
+    from visits import SITE
+
+    with serve(SITE) as address:
+        yield address

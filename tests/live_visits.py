@@ -144,16 +144,18 @@ class Live(Visit):
 AGAIN = """
 def again(files):
     import gc, os, shutil, sys, types
+    from pathlib import Path
     from cnnbook.session import RUNNING, settle
 
     session = RUNNING[-1]
+    place = str(Path(os.environ["CNNBOOK_CACHE"]).parent)
     for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "")).startswith("/work/"):
+        if str(getattr(module, "__file__", "")).startswith(place):
             del sys.modules[name]
-    sys.path[:] = [path for path in sys.path if not path.startswith("/work")]
+    sys.path[:] = [path for path in sys.path if not path.startswith(place)]
     os.chdir("/")
-    shutil.rmtree("/work")
-    settle("/work", files)
+    shutil.rmtree(place)
+    settle(place, files)
     if "matplotlib" in sys.modules:
         from matplotlib import pyplot, rcdefaults
 

@@ -3,16 +3,13 @@
 $CNNBOOK_LITE names a folder that ``python scripts/lite.py FOLDER`` has made.
 """
 
-import functools
-import http.server
 import json
 import os
-import threading
 from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import Quiet
+from conftest import serve
 from live_visits import SAMPLE, apart, told, words
 from visits import SITE, need_site
 
@@ -41,13 +38,8 @@ def lite():
         )
     folder = Path(named)
     assert (folder / "jupyter-lite.json").exists(), f"CNNBOOK_LITE: {folder} has none"
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}/"
-        running.shutdown()
-        thread.join()
+    with serve(folder) as address:
+        yield address
 
 
 @pytest.fixture
