@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from visits import CHAPTERS, ROOT, SITE, Visit, soup
+from visits import CHAPTERS, ROOT, SITE, Visit, soup, stay
 
 CDN = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 LIVE = SITE / "live"
@@ -148,7 +148,9 @@ def again(files):
     from cnnbook.session import RUNNING, settle
 
     session = RUNNING[-1]
-    place = str(Path(os.environ["CNNBOOK_CACHE"]).parent)
+    if not hasattr(session, "place"):  # before any page's cells
+        session.place = str(Path(os.environ["CNNBOOK_CACHE"]).parent)
+    place = session.place
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(place):
             del sys.modules[name]
@@ -226,8 +228,7 @@ class Started:
     def __init__(self, browser, server, folder):
         self.server, self.folder = server, folder
         self.context = browser.new_context()
-        elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
-        self.context.route(elsewhere, lambda route: route.abort())
+        stay(self.context, server)
         allow(self.context, folder)
         self.context.add_init_script(BORROW)
         self.page = self.context.new_page()

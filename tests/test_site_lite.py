@@ -105,7 +105,7 @@ def test_notebook_runs_as_it_is(window, lite, name):
     before = [cell for cell in before if cell.cell_type == "code"]
     drawn = 0
     for old, new in zip(before, code, strict=True):
-        assert len(old.outputs) <= len(new.outputs) or not old.outputs
+        assert len(old.outputs) <= len(new.outputs), old.source
         drawn += any("image/svg+xml" in o.get("data", {}) for o in new.outputs)
         if SAMPLE or not told(name)["data"]:
             assert words(said(old)) == words(said(new)), old.source

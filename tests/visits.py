@@ -41,6 +41,12 @@ def soup(page):
         gc.enable()
 
 
+def stay(context, server):
+    """Let pages have nothing from other hosts than the server."""
+    elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
+    context.route(elsewhere, lambda route: route.abort())
+
+
 class Visit:
     """A page opened offline, with what it asked for and complained about.
 
@@ -73,8 +79,7 @@ class Visit:
             ),
         )
         if server and self.closing is self.context:
-            elsewhere = re.compile(rf"^(?!{re.escape(server)})https?:")
-            self.context.route(elsewhere, lambda route: route.abort())
+            stay(self.context, server)
         address = f"{server}{page}" if server else (SITE / page).as_uri()
         self.page.goto(address, wait_until="load")
 

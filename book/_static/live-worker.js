@@ -57,8 +57,8 @@ async function wheelBytes({ wheel, sha256 }) {
   return answer.arrayBuffer();
 }
 
-/* Matplotlib reads the measures of PDF's own fonts when it is imported first: 0.7 s for
-   what no page needs. */
+/* Matplotlib reads the measures of PDF's own fonts when it is imported first, letter by
+   letter; no page needs them. */
 const WITHOUT_PDF = `
 import shutil
 import sysconfig
